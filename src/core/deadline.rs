@@ -1,0 +1,54 @@
+//! A call's deadline: an instant here, remaining microseconds on the wire.
+
+use std::time::{Duration, Instant};
+
+/// When a call must have ended. Crosses every hop as remaining time, so clocks need not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+/// Longer times than this (30 days) are cut to it, so that instants cannot overflow.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+impl Deadline {
+    /// The deadline this far from now.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time.min(LONGEST))
+    }
+
+    /// The deadline a peer sent as remaining microseconds; 0 means that it named none.
+    #[must_use]
+    pub fn from_wire(micros: u64) -> Option<Self> {
+        (micros > 0).then(|| Self::after(Duration::from_micros(micros)))
+    }
+
+    /// What is left, zero when it has passed.
+    #[must_use]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// What is left, for the wire: at least 1, since 0 means none.
+    #[must_use]
+    pub fn to_wire(self) -> u64 {
+        u64::try_from(self.remaining().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether it has passed.
+    #[must_use]
+    pub fn passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+
+    /// The instant itself.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// The earlier of two.
+    #[must_use]
+    pub fn min_with(self, other: Option<Self>) -> Self {
+        other.map_or(self, |other| self.min(other))
+    }
+}

@@ -1,0 +1,9 @@
+//! What every face shares.
+
+pub mod deadline;
+pub mod error;
+pub mod instances;
+pub mod limits;
+pub mod observe;
+pub mod platform;
+pub mod polling;

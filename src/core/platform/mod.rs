@@ -1,0 +1,8 @@
+//! What is an operating system's: locks on files, processes, directories, sockets, readiness.
+//! `unsafe` lives here and nowhere else in the engine.
+
+pub mod directory;
+pub mod lock;
+pub mod process;
+pub mod readiness;
+pub mod socket;

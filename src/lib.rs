@@ -1,0 +1,10 @@
+//! Ironbridge's native engine: transports, registry, instance cache and call machinery.
+//!
+//! Arrows point down only: `python` (bindings) → `bridge` (one protocol) → `core` (what every
+//! face shares). Everything below `python` builds and is tested with no Python at all.
+
+pub mod bridge;
+pub mod core;
+
+#[cfg(feature = "python")]
+mod python;
