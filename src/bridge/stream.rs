@@ -1,1 +1,138 @@
-//! (see the module's name)
+//! One connection, whatever carries it. Reads and writes never wait.
+
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use crate::core::platform::socket::{prepare_tcp, prepare_unix, recv_now, send_now, send_vectored_now};
+
+/// A connection to a peer. No method waits; `WouldBlock` says that it would have to.
+///
+/// Unix and TCP descriptors may be in blocking mode or not: reads and writes ask for each call not to wait.
+/// Dropping only closes this process's descriptor, so that a forked child can drop what it inherited
+/// without ending its parent's connection; [`Stream::close`] ends the connection for both sides.
+#[derive(Debug)]
+pub enum Stream {
+    /// The same machine.
+    Unix(UnixStream),
+    /// Over the network, in the clear.
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    /// Takes a connected Unix socket and asks for large buffers.
+    #[must_use]
+    pub fn unix(socket: UnixStream) -> Self {
+        prepare_unix(&socket);
+        Self::Unix(socket)
+    }
+
+    /// Takes a connected TCP socket and sets its options: no delay, keep-alive, user timeout.
+    ///
+    /// # Errors
+    /// When the system refuses an option (the connection is already gone).
+    pub fn tcp(socket: TcpStream) -> io::Result<Self> {
+        prepare_tcp(&socket)?;
+        Ok(Self::Tcp(socket))
+    }
+
+    /// The descriptor, to wait on.
+    #[must_use]
+    #[inline]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tcp(socket) => socket.as_fd(),
+        }
+    }
+
+    /// Reads what is there; 0 means that the peer has closed (or that `buffer` is empty).
+    ///
+    /// A short read does not mean that nothing is left: only `WouldBlock` does.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Interrupted`, or what broke the connection.
+    #[inline]
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => recv_now(socket, buffer),
+            Self::Tcp(socket) => recv_now(socket, buffer),
+        }
+    }
+
+    /// Writes as much as there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock`, `Interrupted`, or what broke the connection.
+    #[inline]
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => send_now(socket, bytes),
+            Self::Tcp(socket) => send_now(socket, bytes),
+        }
+    }
+
+    /// Writes as much of the pieces as there is room for, in order.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    #[inline]
+    pub fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Unix(socket) => send_vectored_now(socket, pieces),
+            Self::Tcp(socket) => send_vectored_now(socket, pieces),
+        }
+    }
+
+    /// Sends on what an earlier write took but could not send yet ([`Stream::wants_write`]).
+    ///
+    /// # Errors
+    /// `WouldBlock` when some is still left, or what broke the connection.
+    #[inline]
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => Ok(()),
+        }
+    }
+
+    /// Whether a read would return bytes that have already left the descriptor: waiting on it would miss them.
+    #[must_use]
+    #[inline]
+    pub fn has_buffered(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => false,
+        }
+    }
+
+    /// Whether bytes that a write took are still here: wait for room, then [`Stream::flush`].
+    #[must_use]
+    #[inline]
+    pub fn wants_write(&self) -> bool {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => false,
+        }
+    }
+
+    /// Ends the connection for both sides, and for every process that shares the descriptor.
+    pub fn close(&mut self) {
+        // An error here means that it has already ended.
+        let _ = match self {
+            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+        };
+    }
+
+    /// Where the peer is, for people: `unix`, or `tcp:203.0.113.7:4000`.
+    #[must_use]
+    pub fn peer(&self) -> String {
+        match self {
+            Self::Unix(_) => "unix".to_owned(),
+            Self::Tcp(socket) => tcp_peer("tcp", socket),
+        }
+    }
+}
+
+fn tcp_peer(scheme: &str, socket: &TcpStream) -> String {
+    socket.peer_addr().map_or_else(|_| format!("{scheme}:(gone)"), |address| format!("{scheme}:{address}"))
+}
