@@ -1,1 +1,545 @@
-//! The codec of frames.
+//! The codec of frames: bytes in, frames out, no I/O. The format is told in `docs/protocol.md`.
+//!
+//! ```text
+//! frame  = prefix head buffers          all integers little-endian
+//! prefix = head length u32 | kind u8 | flags u8 | envelope length u16
+//! head   = envelope payload [table]     the table when flag BUFFERS is set:
+//! table  = length u32 × count | count u16     bit 31 of a length: wanted as a mutable buffer
+//! ```
+
+use std::ops::Range;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::core::deadline::Deadline;
+use crate::core::error::{Code, Error, Fate, Result};
+
+/// What a connection begins with, before its first frame.
+pub const MAGIC: [u8; 8] = *b"ironbrdg";
+/// Bytes of a prefix.
+pub const PREFIX: usize = 8;
+/// Bytes of the fixed part of a request's or a reply's envelope.
+pub const ENVELOPE: usize = 24;
+/// The most out-of-band buffers of one frame.
+pub const MAX_BUFFERS: usize = 1024;
+const MUTABLE: u32 = 1 << 31;
+
+/// A frame's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "docs/protocol.md tells each")]
+pub enum Kind {
+    Hello = 1,
+    Challenge = 2,
+    Proof = 3,
+    Welcome = 4,
+    Refuse = 5,
+    Bind = 6,
+    Request = 7,
+    Reply = 8,
+    Cancel = 9,
+    Drain = 10,
+}
+
+impl Kind {
+    fn from_wire(byte: u8) -> Option<Self> {
+        use Kind::*;
+        [Hello, Challenge, Proof, Welcome, Refuse, Bind, Request, Reply, Cancel, Drain]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// A frame's flags.
+pub mod flag {
+    /// Request: no reply is wanted.
+    pub const ONE_WAY: u8 = 1;
+    /// Request: running it twice does no harm.
+    pub const IDEMPOTENT: u8 = 2;
+    /// Reply: the caller may try again.
+    pub const RETRY: u8 = 4;
+    /// The head ends with a table of out-of-band buffers.
+    pub const BUFFERS: u8 = 0x80;
+}
+
+/// Endpoints that every service has. Their numbers are above those of the service's own.
+pub mod builtin {
+    /// The service's schema document, as a string.
+    pub const DESCRIBE: u16 = 0xFFFF;
+    /// The service's statistics, as JSON in a string.
+    pub const STATS: u16 = 0xFFFE;
+    /// The canonical key of the bound instance: equal arguments have equal keys.
+    pub const KEY: u16 = 0xFFFD;
+    /// Drain and stop. Only on the owner's own lane.
+    pub const STOP: u16 = 0xFFFC;
+    /// The least of them.
+    pub const FIRST: u16 = 0xFF00;
+}
+
+/// One frame, whole. `B` is what received buffers are held in.
+#[derive(Debug)]
+pub struct Frame<B> {
+    /// What it is.
+    pub kind: Kind,
+    /// See [`flag`].
+    pub flags: u8,
+    head: Bytes,
+    envelope: usize,
+    /// Out-of-band buffers, filled.
+    pub buffers: Vec<B>,
+}
+
+impl<B> Frame<B> {
+    /// The envelope.
+    #[must_use]
+    pub fn envelope(&self) -> &[u8] {
+        &self.head[..self.envelope]
+    }
+
+    /// The payload, opaque to the engine.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.head[self.envelope..]
+    }
+
+    /// The payload as a handle of its own.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Bytes {
+        self.head.slice(self.envelope..)
+    }
+
+    /// The 4-byte envelope of a `Bind`.
+    ///
+    /// # Errors
+    /// `Protocol` when it is short.
+    pub fn instance_id(&self) -> Result<u32> {
+        let mut envelope = self.envelope();
+        envelope.try_get_u32_le().map_err(|_| Error::protocol("a bind frame without its instance id"))
+    }
+
+    /// The 8-byte envelope of a `Cancel`.
+    ///
+    /// # Errors
+    /// `Protocol` when it is short.
+    pub fn call_id(&self) -> Result<u64> {
+        let mut envelope = self.envelope();
+        envelope.try_get_u64_le().map_err(|_| Error::protocol("a frame without its call id"))
+    }
+}
+
+/// The envelope of a request. Optional fields after its fixed part are skipped by who does not know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestEnvelope {
+    /// Chosen by the caller, unique among its calls in flight on the connection.
+    pub call: u64,
+    /// Remaining time in µs; 0 names none.
+    pub remaining: u64,
+    /// What the caller bound its constructor's arguments to; 0 for none.
+    pub instance: u32,
+    /// The endpoint's number in the schema.
+    pub endpoint: u16,
+}
+
+impl RequestEnvelope {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// `Protocol` when it is short.
+    pub fn read(mut bytes: &[u8]) -> Result<Self> {
+        if bytes.len() < ENVELOPE {
+            return Err(Error::protocol(format!("a request's envelope of {} bytes", bytes.len())));
+        }
+        Ok(Self {
+            call: bytes.get_u64_le(),
+            remaining: bytes.get_u64_le(),
+            instance: bytes.get_u32_le(),
+            endpoint: bytes.get_u16_le(),
+        })
+    }
+
+    /// The deadline it carries.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        Deadline::from_wire(self.remaining)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put_u64_le(self.call);
+        out.put_u64_le(self.remaining);
+        out.put_u32_le(self.instance);
+        out.put_u16_le(self.endpoint);
+        out.put_u16_le(0);
+    }
+}
+
+/// The envelope of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyEnvelope {
+    /// The call that it answers.
+    pub call: u64,
+    /// How it went.
+    pub code: Code,
+    /// What became of the call.
+    pub fate: Fate,
+    /// Time spent in the service, in µs.
+    pub server_micros: u32,
+    /// Calls that waited in the service when this one ended.
+    pub queue_depth: u32,
+}
+
+impl ReplyEnvelope {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// `Protocol` when it is short.
+    pub fn read(mut bytes: &[u8]) -> Result<Self> {
+        if bytes.len() < ENVELOPE {
+            return Err(Error::protocol(format!("a reply's envelope of {} bytes", bytes.len())));
+        }
+        let (call, code, fate) = (bytes.get_u64_le(), bytes.get_u16_le(), bytes.get_u8());
+        bytes.advance(1);
+        Ok(Self {
+            call,
+            code: Code::from_wire(code),
+            fate: Fate::from_wire(fate),
+            server_micros: bytes.get_u32_le(),
+            queue_depth: bytes.get_u32_le(),
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put_u64_le(self.call);
+        out.put_u16_le(self.code as u16);
+        out.put_u8(self.fate as u8);
+        out.put_u8(0);
+        out.put_u32_le(self.server_micros);
+        out.put_u32_le(self.queue_depth);
+        out.put_u32_le(0);
+    }
+}
+
+/// A frame being written: [`begin`] it, append its payload to the same vector, [`finish`](Open::finish) it.
+#[derive(Debug)]
+#[must_use = "an open frame has no length yet"]
+pub struct Open {
+    start: usize,
+}
+
+/// Begins a frame of this kind with this envelope.
+pub fn begin(out: &mut Vec<u8>, kind: Kind, flags: u8, envelope: &[u8]) -> Open {
+    let open = begin_prefix(out, kind, flags, envelope.len());
+    out.extend_from_slice(envelope);
+    open
+}
+
+/// Begins a request.
+pub fn begin_request(out: &mut Vec<u8>, flags: u8, envelope: &RequestEnvelope) -> Open {
+    let open = begin_prefix(out, Kind::Request, flags, ENVELOPE);
+    envelope.write(out);
+    open
+}
+
+/// Begins a reply.
+pub fn begin_reply(out: &mut Vec<u8>, envelope: &ReplyEnvelope) -> Open {
+    let retry = matches!(envelope.fate, Fate::Rejected | Fate::NotSent);
+    let open = begin_prefix(out, Kind::Reply, if retry { flag::RETRY } else { 0 }, ENVELOPE);
+    envelope.write(out);
+    open
+}
+
+fn begin_prefix(out: &mut Vec<u8>, kind: Kind, flags: u8, envelope: usize) -> Open {
+    let start = out.len();
+    out.put_u32_le(0);
+    out.put_u8(kind as u8);
+    out.put_u8(flags);
+    #[expect(clippy::cast_possible_truncation, reason = "envelopes are at most 24 bytes here")]
+    out.put_u16_le(envelope as u16);
+    Open { start }
+}
+
+impl Open {
+    /// Ends the frame: appends the table of buffers (length, wanted mutable) and fills in the length.
+    ///
+    /// # Errors
+    /// `Payload` when the frame is over `max_frame` or has too many buffers; what was written is taken back.
+    pub fn finish(
+        self,
+        out: &mut Vec<u8>,
+        buffers: impl ExactSizeIterator<Item = (usize, bool)>,
+        max_frame: usize,
+    ) -> Result<()> {
+        let count = buffers.len();
+        let mut total = out.len() - self.start - PREFIX;
+        if count > MAX_BUFFERS {
+            out.truncate(self.start);
+            return Err(Error::new(
+                Code::Payload,
+                format!("{count} large buffers in one call: at most {MAX_BUFFERS} can cross at once"),
+            ));
+        }
+        if count > 0 {
+            for (length, mutable) in buffers {
+                total = total.saturating_add(length);
+                let length = u32::try_from(length).unwrap_or(u32::MAX) & !MUTABLE;
+                out.put_u32_le(if mutable { length | MUTABLE } else { length });
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+            out.put_u16_le(count as u16);
+            out[self.start + 5] |= flag::BUFFERS;
+        }
+        let head = out.len() - self.start - PREFIX;
+        if total.max(head) > max_frame {
+            out.truncate(self.start);
+            return Err(Error::new(
+                Code::Payload,
+                format!(
+                    "a message of {total} bytes is over the limit of {max_frame} bytes; \
+                     send it in parts, or raise IRONBRIDGE_MAX_FRAME on both sides"
+                ),
+            ));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "max_frame is below 2^31")]
+        out[self.start..self.start + 4].copy_from_slice(&(head as u32).to_le_bytes());
+        Ok(())
+    }
+
+    /// Ends a frame that has no buffers and is small by construction.
+    pub fn finish_small(self, out: &mut [u8]) {
+        let head = u32::try_from(out.len() - self.start - PREFIX).unwrap_or(u32::MAX);
+        out[self.start..self.start + 4].copy_from_slice(&head.to_le_bytes());
+    }
+}
+
+/// Where received buffers come from: Python's own objects in the bindings, vectors in tests.
+pub trait Allocate {
+    /// Holds a buffer while it is filled.
+    type Buffer: AsMut<[u8]>;
+
+    /// A buffer of this length; `mutable` when its receiver will want to write to it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being had; the connection ends.
+    fn allocate(&self, length: usize, mutable: bool) -> Result<Self::Buffer>;
+}
+
+/// An allocator of plain vectors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vectors;
+
+impl Allocate for Vectors {
+    type Buffer = Vec<u8>;
+
+    fn allocate(&self, length: usize, _mutable: bool) -> Result<Vec<u8>> {
+        Ok(vec![0; length])
+    }
+}
+
+/// Turns bytes into frames. Ask where the next bytes should go ([`Reader::space`]), say how many came
+/// ([`Reader::filled`]), then take the frames ([`Reader::next_frame`]).
+#[derive(Debug)]
+pub struct Reader<B> {
+    /// Small frames are cut from here; all of it is initialised, `start..end` is held.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// What is larger than that is read straight to where it stays.
+    large: Option<Large<B>>,
+    max_frame: usize,
+    chunk: usize,
+}
+
+#[derive(Debug)]
+enum Large<B> {
+    Head { prefix: [u8; PREFIX], head: Vec<u8>, filled: usize },
+    Buffers { frame: Frame<B>, lengths: Vec<u32>, filling: Option<B>, filled: usize },
+}
+
+impl<B: AsMut<[u8]>> Reader<B> {
+    /// A reader of frames up to `max_frame` bytes, that reads at most `chunk` bytes of small frames at a time.
+    #[must_use]
+    pub fn new(max_frame: usize, chunk: usize) -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0, large: None, max_frame, chunk: chunk.max(256) }
+    }
+
+    /// Changes the bound, once the peer is known.
+    pub fn set_max_frame(&mut self, max_frame: usize) {
+        self.max_frame = max_frame;
+    }
+
+    /// Whether no part of a frame is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end && self.large.is_none()
+    }
+
+    /// Gives memory back while nothing is held.
+    pub fn shrink(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
+    fn held(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Where the next bytes should be read to; never empty.
+    pub fn space(&mut self) -> &mut [u8] {
+        match &mut self.large {
+            Some(Large::Head { head, filled, .. }) => &mut head[*filled..],
+            Some(Large::Buffers { filling: Some(buffer), filled, .. }) => &mut buffer.as_mut()[*filled..],
+            _ => {
+                if self.bytes.is_empty() {
+                    self.bytes = vec![0; self.chunk];
+                }
+                if self.start > 0 {
+                    self.bytes.copy_within(self.start..self.end, 0);
+                    (self.start, self.end) = (0, self.end - self.start);
+                }
+                &mut self.bytes[self.end..]
+            }
+        }
+    }
+
+    /// Says that `count` bytes were read to [`Reader::space`].
+    pub fn filled(&mut self, count: usize) {
+        match &mut self.large {
+            Some(Large::Head { filled, .. } | Large::Buffers { filling: Some(_), filled, .. }) => {
+                *filled += count;
+            }
+            _ => self.end += count,
+        }
+    }
+
+    /// Takes the magic off the front of a connection; `false` while it is not all here.
+    ///
+    /// # Errors
+    /// `Protocol` as soon as the bytes cannot be it.
+    pub fn take_magic(&mut self) -> Result<bool> {
+        let held = self.held().len().min(MAGIC.len());
+        if self.held()[..held] != MAGIC[..held] {
+            return Err(Error::protocol("what connected does not speak the bridge's protocol"));
+        }
+        if held == MAGIC.len() {
+            self.start += held;
+        }
+        Ok(held == MAGIC.len())
+    }
+
+    /// The next whole frame, if it is here.
+    ///
+    /// # Errors
+    /// `Protocol` or `Payload` for bytes that are no frame within the bounds: the connection cannot go on.
+    pub fn next_frame<A: Allocate<Buffer = B>>(&mut self, allocator: &A) -> Result<Option<Frame<B>>> {
+        if matches!(self.large, Some(Large::Buffers { .. })) {
+            return self.fill_buffers(allocator);
+        }
+        let Some((prefix, head)) = self.next_head()? else { return Ok(None) };
+        let (frame, lengths) = self.open_head(prefix, head)?;
+        if lengths.is_empty() {
+            return Ok(Some(frame));
+        }
+        self.large = Some(Large::Buffers { frame, lengths, filling: None, filled: 0 });
+        self.fill_buffers(allocator)
+    }
+
+    fn next_head(&mut self) -> Result<Option<([u8; PREFIX], Bytes)>> {
+        if let Some(Large::Head { head, filled, .. }) = &self.large {
+            if *filled < head.len() {
+                return Ok(None);
+            }
+            let Some(Large::Head { prefix, head, .. }) = self.large.take() else { return Ok(None) };
+            return Ok(Some((prefix, Bytes::from(head))));
+        }
+        let Some(prefix) = self.held().first_chunk::<PREFIX>().copied() else { return Ok(None) };
+        let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+        if length > self.max_frame {
+            return Err(over_limit(length, self.max_frame));
+        }
+        let body = self.start + PREFIX;
+        if self.end - body >= length {
+            let head = Bytes::copy_from_slice(&self.bytes[body..body + length]);
+            self.start = body + length;
+            return Ok(Some((prefix, head)));
+        }
+        if PREFIX + length > self.bytes.len() {
+            // Zeroed memory of this size is not touched, so not resident, until bytes really come.
+            let mut head = vec![0; length];
+            let filled = self.end - body;
+            head[..filled].copy_from_slice(&self.bytes[body..self.end]);
+            (self.start, self.end) = (0, 0);
+            self.large = Some(Large::Head { prefix, head, filled });
+        }
+        Ok(None)
+    }
+
+    fn open_head(&self, prefix: [u8; PREFIX], mut head: Bytes) -> Result<(Frame<B>, Vec<u32>)> {
+        let (kind, flags) = (prefix[4], prefix[5]);
+        let envelope = usize::from(u16::from_le_bytes([prefix[6], prefix[7]]));
+        let Some(kind) = Kind::from_wire(kind) else {
+            return Err(Error::protocol(format!("a frame of unknown kind {kind}")));
+        };
+        let mut lengths = Vec::new();
+        if flags & flag::BUFFERS != 0 {
+            let table = table_range(&head)?;
+            let mut entries = &head[table.start..table.end - 2];
+            while let Ok(length) = entries.try_get_u32_le() {
+                lengths.push(length);
+            }
+            head.truncate(table.start);
+            let total = lengths
+                .iter()
+                .fold(head.len(), |total, length| total.saturating_add((length & !MUTABLE) as usize));
+            if total > self.max_frame {
+                return Err(over_limit(total, self.max_frame));
+            }
+        }
+        if envelope > head.len() {
+            return Err(Error::protocol(format!("an envelope of {envelope} bytes in {}", head.len())));
+        }
+        Ok((Frame { kind, flags, head, envelope, buffers: Vec::new() }, lengths))
+    }
+
+    fn fill_buffers<A: Allocate<Buffer = B>>(&mut self, allocator: &A) -> Result<Option<Frame<B>>> {
+        let Some(Large::Buffers { frame, lengths, filling, filled }) = &mut self.large else {
+            return Ok(None);
+        };
+        loop {
+            if let Some(mut buffer) = filling.take() {
+                let room = buffer.as_mut();
+                let count = (self.end - self.start).min(room.len() - *filled);
+                room[*filled..*filled + count].copy_from_slice(&self.bytes[self.start..self.start + count]);
+                self.start += count;
+                *filled += count;
+                if *filled < room.len() {
+                    *filling = Some(buffer);
+                    return Ok(None);
+                }
+                frame.buffers.push(buffer);
+            }
+            let Some(&length) = lengths.get(frame.buffers.len()) else { break };
+            *filling = Some(allocator.allocate((length & !MUTABLE) as usize, length & MUTABLE != 0)?);
+            *filled = 0;
+        }
+        match self.large.take() {
+            Some(Large::Buffers { frame, .. }) => Ok(Some(frame)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn over_limit(length: usize, limit: usize) -> Error {
+    Error::new(Code::Payload, format!("a message of {length} bytes is over the limit of {limit} bytes"))
+}
+
+/// Where the table of buffers stands in a head that ends with one.
+fn table_range(head: &[u8]) -> Result<Range<usize>> {
+    let bad = || Error::protocol("a frame whose table of buffers does not fit it");
+    let count_at = head.len().checked_sub(2).ok_or_else(bad)?;
+    let count = usize::from(u16::from_le_bytes([head[count_at], head[count_at + 1]]));
+    if count == 0 || count > MAX_BUFFERS {
+        return Err(bad());
+    }
+    let start = count_at.checked_sub(count * 4).ok_or_else(bad)?;
+    Ok(start..head.len())
+}
