@@ -1,0 +1,61 @@
+# What can be done here. `make help` lists it; every target does its own set-up first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+
+.PHONY: help
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## Install what the project needs and build the engine (quick when done already)
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## See a class run as a daemon, called from another process, and how fast that is
+	@echo
+	$(PY) examples/document/client.py
+	echo
+	$(MAKE) bench-quick
+
+.PHONY: test
+test: lint ## Lint, Rust tests, Python tests
+	@scripts/test.sh
+
+.PHONY: lint
+lint: setup ## Formatting, clippy, ruff, mypy strict, the stub against the built module
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: setup ## The whole table of measurements against limits and peers (long; wants a quiet machine)
+	@scripts/python.sh benches/requirements.txt
+	$(PY) benches/run.py
+
+.PHONY: bench-quick
+bench-quick: setup ## The essential rows of that table, in under a minute
+	@$(PY) benches/run.py --quick
+
+.PHONY: soak
+soak: setup ## The long forms of the tests: millions of frames, an hour under load
+	@$(PY) -m pytest -m soak
+
+.PHONY: dev
+dev: ## Set up with a quickly built, unoptimised engine
+	@scripts/check.sh
+	scripts/python.sh requirements/test.txt
+	scripts/engine.sh dev
+
+.PHONY: wheel
+wheel: setup ## Build the wheel into dist/
+	@.venv/bin/maturin build --release --locked --out dist
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	@rm -rf target .venv dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name node_modules -prune -exec rm -rf {} +
+	find python -name '*.so' -delete
