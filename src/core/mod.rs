@@ -1,5 +1,6 @@
 //! What every face shares.
 
+pub mod clock;
 pub mod deadline;
 pub mod error;
 pub mod instances;
