@@ -238,9 +238,7 @@ _NEVER_DERIVED = (StopIteration, StopAsyncIteration, ExceptionGroup, RemoteExecu
 _derived: dict[type[Exception], type[RemoteExecutionError]] = {}
 
 
-def from_wire(
-    code: int, fate: int, message: str, detail: Mapping[str, Any] | None = None
-) -> IronbridgeError:
+def from_wire(code: int, fate: int, message: str, detail: Mapping[str, Any] | None = None) -> IronbridgeError:
     """The exception for an error that the engine or a peer reports by its numbers.
 
     ``detail`` of a remote failure holds ``type``, ``module``, ``message``, ``traceback``, ``args``
@@ -263,9 +261,7 @@ def from_wire(
     error.message = said
     error.remote_traceback = str(detail.get("traceback") or "")
     if error.remote_traceback:
-        error.add_note(
-            "Remote " + error.remote_traceback.rstrip().replace("Traceback", "traceback", 1)
-        )
+        error.add_note("Remote " + error.remote_traceback.rstrip().replace("Traceback", "traceback", 1))
     return error
 
 
@@ -341,10 +337,6 @@ def _loaded(module: str, qualname: str) -> type[Exception] | None:
     for part in qualname.split("."):
         # Only what is there already: a lazy module's __getattr__ may import.
         found = getattr(found, "__dict__", {}).get(part)
-    if (
-        isinstance(found, type)
-        and issubclass(found, Exception)
-        and not issubclass(found, _NEVER_DERIVED)
-    ):
+    if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _NEVER_DERIVED):
         return found
     return None

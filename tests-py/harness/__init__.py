@@ -1,0 +1,8 @@
+"""What tests lean on: child programs, private servers, a relay that misbehaves on demand, free ports."""
+
+from harness.net import free_port
+from harness.processes import Program, wait_until
+from harness.relay import DOWN, UP, Relay
+from harness.servers import PrivateServer, Redis
+
+__all__ = ["DOWN", "UP", "PrivateServer", "Program", "Redis", "Relay", "free_port", "wait_until"]
