@@ -1,0 +1,199 @@
+"""The native engine. Everything that does I/O is here; the Python faces only hold names and docs.
+
+Times are in seconds. Errors are those of `ironbridge.errors`.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+__version__: str
+
+class Opened(TypedDict):
+    """What a service is reached by, once it listens."""
+
+    pid: int
+    nonce: str
+    socket: str
+    tcp: str | None
+    token: str | None
+
+class Lease(TypedDict):
+    """A service of this user on this machine that holds its lease."""
+
+    service: str
+    nonce: str
+    pid: int
+    identity: str
+    schema: str
+    socket: str
+    worker: int
+    workers: int
+    started_unix_ms: int
+    tcp: str | None
+    detached: bool
+    state: Literal["serving", "draining"]
+    supervisor: int | None
+
+class Endpoint:
+    """One endpoint of a connected service; calling it runs it there.
+
+    Raises:
+        RemoteExecutionError: the endpoint raised.
+        DeadlineExceeded: no answer in time; `fate` says whether it may have run.
+        ConnectionLost: the connection ended during the call.
+        PayloadError: an argument cannot cross; the message names the path to it.
+        Overloaded: the service has reached a bound; nothing ran.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+class Client:
+    """Blocking calls to one service, from any thread. Has no thread of its own."""
+
+    def __init__(
+        self,
+        target: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        wait: float,
+        poll_interval: float,
+        token: str | None,
+        tls_ca: str | None,
+        call_timeout: float | None,
+        api_classes: Mapping[str, type] | None,
+    ) -> None:
+        """Connects, waiting up to `wait` for a service of that name.
+
+        Raises:
+            ServiceNotFound: nobody served that name in time.
+            ServiceUnavailable: the service is known and does not answer.
+            AuthenticationError: the token is wrong.
+            ConfigurationError: `target` is no name and no `tcp://host:port/name`.
+        """
+
+    schema: bytes
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of that name; `EndpointNotFound` says which one may be meant."""
+
+    def call(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        one_way: bool,
+        idempotent: bool,
+    ) -> Any: ...
+    def batch(
+        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None
+    ) -> list[Any]:
+        """Many calls in one round trip. A failed call's exception stands in place of its result."""
+
+    def stats(self) -> dict[str, Any]: ...
+    def with_options(
+        self, *, timeout: float | None = None, one_way: bool | None = None, idempotent: bool | None = None
+    ) -> Client:
+        """The same connections with other options; an option not named stays as it is."""
+
+    def close(self) -> None: ...
+
+class _Reply:
+    """The running loop's awaitable of one call."""
+
+    def __await__(self) -> Generator[Any, None, Any]: ...
+
+class AsyncEndpoint:
+    """One endpoint of a connected service; calling it gives an awaitable of the running loop."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Reply: ...
+
+class AsyncClient:
+    """The same surface for asyncio: one shared connection per loop, read by the loop itself."""
+
+    def __init__(
+        self,
+        target: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        wait: float,
+        poll_interval: float,
+        token: str | None,
+        tls_ca: str | None,
+        call_timeout: float | None,
+        api_classes: Mapping[str, type] | None,
+    ) -> None: ...
+
+    schema: bytes
+    def endpoint(self, name: str) -> AsyncEndpoint: ...
+    def call(
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        one_way: bool,
+        idempotent: bool,
+    ) -> _Reply: ...
+    def batch(
+        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None
+    ) -> _Reply: ...
+    def stats(self) -> _Reply: ...
+    def with_options(
+        self, *, timeout: float | None = None, one_way: bool | None = None, idempotent: bool | None = None
+    ) -> AsyncClient: ...
+    def close(self) -> None: ...
+
+class Server:
+    """One service in this process."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        identity: str,
+        schema: bytes,
+        endpoints: Sequence[tuple[str, Literal["instance", "free"], bool, str | Callable[..., Any]]],
+        factory: Callable[..., Any] | None,
+        classes: Mapping[str, type],
+        options: Mapping[str, Any],
+    ) -> None:
+        """An endpoint is `(name, "instance", coroutine, attribute)` or `(name, "free", coroutine, function)`.
+
+        Its place in the list is its number on the wire. Options, each with its default:
+        `threads` (int), `cache_size` (128), `cache_ttl` (None), `on_evict` ("rebuild" or "error"),
+        `host`, `port`, `token`, `tls_cert`, `tls_key` (None), `worker` (0), `workers` (1),
+        `group` (None, 32 hexadecimal digits that the workers of one service share),
+        `supervisor` (None, the process that `handle.pid` names when it is not this one),
+        `detached` (False), `log_calls` (None, or a function called after each call with
+        `(endpoint, args, kwargs, result, error, seconds)`).
+        """
+
+    def open(self) -> Opened:
+        """Claims the name and listens.
+
+        Raises:
+            ServiceAlreadyExists: the name is taken; `pid` says by whom.
+        """
+
+    def run(self) -> None:
+        """Serves until drained, on the main thread; Python's signal handlers run meanwhile."""
+
+    def drain(self, grace: float | None = None) -> None:
+        """Stops accepting, lets running calls finish within `grace`, then ends `run`. From any thread."""
+
+class Call:
+    """The call that the running endpoint serves."""
+
+    id: int
+    endpoint: str
+    cancelled: bool
+    remaining: float | None
+    peer: str
+
+def current_call() -> Call | None: ...
+def leases(name: str | None = None) -> list[Lease]: ...
+def runtime_directory() -> str: ...
+def watch_parent(pid: int) -> None:
+    """Ties this process to that one: when it ends, this one drains as if told to terminate."""
