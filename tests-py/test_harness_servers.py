@@ -103,9 +103,7 @@ def test_a_server_that_ends_before_it_is_ready_says_what_it_wrote() -> None:
 
 
 def test_a_program_is_waited_for_by_its_lines() -> None:
-    with Program.python(
-        "import sys\nprint('ready 42')\nfor line in sys.stdin: print('heard', line)"
-    ) as program:
+    with Program.python("import sys\nprint('ready 42')\nfor line in sys.stdin: print('heard', line)") as program:
         assert program.wait_line(r"ready (\d+)").group(1) == "42"
         program.say("hello")
         program.wait_line("heard hello")
@@ -128,9 +126,7 @@ def test_an_ended_program_has_all_its_lines() -> None:
 
 
 def test_leaving_the_block_kills_the_grandchildren_too() -> None:
-    source = (
-        "import subprocess as s; c = s.Popen(['/usr/bin/cat'], stdin=s.PIPE); print('child', c.pid); c.wait()"
-    )
+    source = "import subprocess as s; c = s.Popen(['/usr/bin/cat'], stdin=s.PIPE); print('child', c.pid); c.wait()"
     with Program.python(source) as program:
         pid = int(program.wait_line(r"child (\d+)").group(1))
         assert Path(f"/proc/{pid}").exists()

@@ -23,9 +23,7 @@ def wait_until(predicate: Callable[[], T], deadline: float = 10.0, what: str = "
     pause = threading.Event()
     while not (answer := predicate()):
         if time.monotonic() > end:
-            raise TimeoutError(
-                f"not within {deadline} s: {what or getattr(predicate, '__name__', predicate)}"
-            )
+            raise TimeoutError(f"not within {deadline} s: {what or getattr(predicate, '__name__', predicate)}")
         pause.wait(0.005)
     return answer
 

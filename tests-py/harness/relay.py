@@ -110,9 +110,7 @@ class Relay:
     def wait_ended(self, deadline: float = 10.0) -> None:
         """Waits until no connection is left."""
         with self._news:
-            assert self._news.wait_for(lambda: not self._links, deadline), (
-                f"{len(self._links)} connections are left"
-            )
+            assert self._news.wait_for(lambda: not self._links, deadline), f"{len(self._links)} connections are left"
 
     def delay(self, seconds: float, direction: Direction | None = None) -> None:
         """Whatever arrives from now on is handed on `seconds` later."""

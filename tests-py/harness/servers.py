@@ -24,9 +24,7 @@ class PrivateServer:
     program: str = ""
     ready_line: str | None = None
 
-    def __init__(
-        self, host: str = "127.0.0.1", port: int | None = None, start_deadline: float = 20.0
-    ) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int | None = None, start_deadline: float = 20.0) -> None:
         self.host = host
         self.port = port or free_port(host)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self.program or 'server'}-"))
@@ -58,9 +56,7 @@ class PrivateServer:
         """Starts the server and returns when it is ready."""
         assert not self.running, "the server runs already"
         words = list(self.command())
-        found = shutil.which(
-            str(words[0]), path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin"
-        )
+        found = shutil.which(str(words[0]), path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin")
         assert found, f"{words[0]} is not installed: `make setup` installs it"
         self._process = Program([found, *words[1:]], env=self.environment(), cwd=self.folder)
         try:
@@ -121,9 +117,7 @@ class PrivateServer:
     def _wait_port(self) -> None:
         def answers() -> bool:
             if not self.running:
-                raise AssertionError(
-                    f"{self.program} ended with {self.process.returncode}:\n{self.process.output}"
-                )
+                raise AssertionError(f"{self.program} ended with {self.process.returncode}:\n{self.process.output}")
             try:
                 dial(self.address, 1.0).close()
             except OSError:
