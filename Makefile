@@ -38,7 +38,8 @@ bench: setup ## The whole table of measurements against limits and peers (long; 
 
 .PHONY: bench-quick
 bench-quick: setup ## The essential rows of that table, in under a minute
-	@$(PY) benches/run.py --quick
+	@scripts/python.sh benches/requirements.txt
+	$(PY) benches/run.py --quick
 
 .PHONY: soak
 soak: setup ## The long forms of the tests: millions of frames, an hour under load

@@ -1,0 +1,85 @@
+"""Interleaved rounds: in each, every contender takes every measure for a moment, so that drift hits all alike."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import median
+
+import limits
+from contender import Contender, Failed
+from contract import Figures
+from rows import OURS, Row
+
+Key = tuple[str, str, str]
+"""Group, contender, measure: what is compared is measured side by side, within its group."""
+
+Taken = dict[Key, list[Figures]]
+
+
+def keys(rows: Iterable[Row]) -> list[Key]:
+    """What these rows need measured, in order, each once."""
+    wanted: dict[Key, None] = {}
+    for row in rows:
+        for term in (row.ours, row.other):
+            if term is not None:
+                wanted[row.group, term.contender, term.measure] = None
+    return list(wanted)
+
+
+def measure(
+    wanted: list[Key],
+    placement: str,
+    rounds: int,
+    seconds: float,
+    program: Path | None,
+    tell: Callable[[str], None],
+) -> tuple[Taken, dict[str, str]]:
+    """Starts the contenders, takes all rounds, stops them. Also returns why some could not take part."""
+    taken: Taken = {key: [] for key in wanted}
+    missing: dict[str, str] = {}
+    names = dict.fromkeys(name for _, name, _ in wanted if name not in limits.LANES)
+    contenders = {name: Contender(name, placement) for name in names}
+    try:
+        for name, contender in contenders.items():
+            try:
+                contender.ready()
+            except Failed as failure:
+                missing[name] = str(failure)
+        for turn in range(rounds):
+            tell(f"{placement}: round {turn + 1} of {rounds}")
+            for key in wanted:
+                if key[1] in missing:
+                    continue
+                try:
+                    taken[key].append(visit(key, contenders, placement, program, seconds))
+                except (Failed, OSError, RuntimeError) as failure:
+                    missing[key[1]] = f"{key[2]}: {failure}"
+    finally:
+        for contender in contenders.values():
+            contender.stop()
+    return {key: figures for key, figures in taken.items() if len(figures) == rounds}, missing
+
+
+def visit(key: Key, contenders: dict[str, Contender], placement: str, program: Path | None, seconds: float) -> Figures:
+    """One contender's turn."""
+    _, name, measure_name = key
+    if name in contenders:
+        return contenders[name].visit(measure_name, seconds)
+    if program is None:
+        raise Failed("the limit programs were not built")
+    return limits.visit(program, name, measure_name, placement, seconds)
+
+
+def ratio(row: Row, taken: Taken) -> tuple[float, float, float | None] | None:
+    """The row's value, our figure and the other's: each the median over the rounds. None if not measured."""
+    ours = taken.get((row.group, OURS, row.ours.measure))
+    if ours is None:
+        return None
+    mine = [figures[row.ours.figure] for figures in ours]
+    if row.other is None:
+        return median(mine), median(mine), None
+    others = taken.get((row.group, row.other.contender, row.other.measure))
+    if others is None:
+        return None
+    theirs = [figures[row.other.figure] for figures in others]
+    pairs = zip(theirs, mine, strict=True) if row.inverse else zip(mine, theirs, strict=True)
+    return median(above / below for above, below in pairs), median(mine), median(theirs)

@@ -1,0 +1,182 @@
+"""The table: what is measured, against what, in which placement, and how far it should reach."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from placement import ALL, ONE_CORE, TWO_CORES
+
+OURS = "ours"
+PEERS = ("rpyc_peer", "pyro5", "zerorpc_peer", "grpcio_peer", "thriftpy2_peer", "manager")
+HAND = ("plain", "uvloop_msgpack")
+
+TITLES = {
+    OURS: "Ironbridge",
+    "plain": "hand-written Python (socket + msgpack)",
+    "uvloop_msgpack": "hand-written uvloop + msgpack",
+    "rpyc_peer": "RPyC",
+    "pyro5": "Pyro5",
+    "zerorpc_peer": "zerorpc",
+    "grpcio_peer": "grpcio",
+    "thriftpy2_peer": "thriftpy2",
+    "manager": "multiprocessing.Manager",
+    "unix": "native Unix socket, blocking",
+    "unix-polling": "native Unix socket, polling",
+    "tcp": "native TCP, blocking",
+    "futex": "native shared memory, futex",
+    "spin": "native shared memory, polling",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One figure of one contender; `measure` is what its agent is asked, `figure` what is taken of the answer."""
+
+    contender: str
+    measure: str
+    figure: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ours`, divided by `other` if there is one, must be at most or at least `reach`; no reach, no verdict."""
+
+    group: str
+    placement: str
+    title: str
+    ours: Term
+    other: Term | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    inverse: bool = False
+    unit: str = "×"
+    quick: bool = False
+    alone: bool = False
+
+    @property
+    def name(self) -> str:
+        """Unique; `--rows` matches any part of it."""
+        against = f"/{self.other.contender}-{self.other.measure}" if self.other else ""
+        return f"{self.group}/{self.placement}/{self.ours.measure}{against}"
+
+
+def call(placement: str, other: str, **reach: float | bool) -> Row:
+    """A sequential call beside a native round trip or another contender's call."""
+    measure = "get" if other in PEERS + HAND else "ping"
+    return Row(
+        "call",
+        placement,
+        f"call, p50, × {TITLES[other]}",
+        Term(OURS, "get", "p50"),
+        Term(other, measure, "p50"),
+        **reach,  # type: ignore[arg-type]
+    )
+
+
+def calls() -> Iterator[Row]:
+    """One call after the other."""
+    yield call(ONE_CORE, "unix", at_most=1.6, quick=True)
+    yield call(ONE_CORE, "plain", at_most=0.75, quick=True)
+    yield call(TWO_CORES, "unix-polling", at_most=2, quick=True)
+    yield call(TWO_CORES, "unix", at_most=0.15, quick=True)
+    yield call(TWO_CORES, "plain", quick=True)
+    for placement in ALL:
+        yield call(placement, "uvloop_msgpack", quick=True)
+        for lane in ("tcp", "futex", "spin"):
+            yield call(placement, lane)
+        for peer in PEERS:
+            easier = placement == ONE_CORE and peer in ("manager", "thriftpy2_peer")
+            yield Row(
+                "call",
+                placement,
+                f"calls, times as fast as {TITLES[peer]}",
+                Term(OURS, "get", "p50"),
+                Term(peer, "get", "p50"),
+                at_least=2.5 if easier else 5,
+                inverse=True,
+                quick=True,
+            )
+
+
+def threads() -> Iterator[Row]:
+    """Sixteen threads on one client."""
+    measured = Term(OURS, "threads", "rate")
+    own = Term(OURS, "get", "rate")
+    title = "16 threads, rate"
+    yield Row("threads", ONE_CORE, f"{title}, × its one-thread rate", measured, own, at_least=0.8, quick=True)
+    yield Row("threads", TWO_CORES, f"{title}, × its one-thread rate", measured, own, quick=True)
+    for placement in ALL:
+        for peer in (*PEERS, "plain"):
+            reach = 5.0 if placement == TWO_CORES else 2.5 if peer == "manager" else None
+            yield Row(
+                "threads",
+                placement,
+                f"{title}, × {TITLES[peer]}",
+                measured,
+                Term(peer, "threads", "rate"),
+                at_least=None if peer == "plain" else reach,
+            )
+
+
+def in_flight() -> Iterator[Row]:
+    """A hundred calls under way on one loop, with deadlines."""
+    hand = Term("uvloop_msgpack", "inflight-uvloop", "rate")
+    for placement, loops in ((ONE_CORE, (2, 3)), (TWO_CORES, (1.1, 1.4))):
+        for loop, reach in zip(("asyncio", "uvloop"), loops, strict=True):
+            title = f"100 in flight on {loop}, rate"
+            ours = Term(OURS, f"inflight-{loop}", "rate")
+            yield Row(
+                "in-flight",
+                placement,
+                f"{title}, × {TITLES['uvloop_msgpack']}",
+                ours,
+                hand,
+                at_least=reach,
+                quick=True,
+            )
+            grpc = Term("grpcio_peer", f"inflight-{loop}", "rate")
+            yield Row("in-flight", placement, f"{title}, × grpc.aio", ours, grpc)
+
+
+def others() -> Iterator[Row]:
+    """Coroutines and large values."""
+    for placement, reach in ((ONE_CORE, 3.0), (TWO_CORES, 4.0)):
+        coroutine, plain = Term(OURS, "coroutine", "p50"), Term(OURS, "get", "p50")
+        title = "`async def` endpoint, p50, × a plain one"
+        yield Row("coroutine", placement, title, coroutine, plain, at_most=reach, quick=True)
+    for placement in ALL:
+        ours = Term(OURS, "echo", "p50")
+        for lane, quick in (("unix", True), ("unix-polling", False)):
+            yield Row(
+                "echo",
+                placement,
+                f"1 MiB there and back, speed, × {TITLES[lane]}",
+                ours,
+                Term(lane, "ping1m", "p50"),
+                at_least=0.7,
+                inverse=True,
+                quick=quick,
+            )
+        title = f"1 MiB there and back, times as fast as {TITLES['plain']}"
+        yield Row("echo", placement, title, ours, Term("plain", "echo", "p50"), inverse=True)
+
+
+def resources() -> Iterator[Row]:
+    """What it costs to start, to connect and to be there; and what a second worker brings."""
+
+    def alone(measure: str, title: str, unit: str, reach: float, figure: str = "p50") -> Row:
+        term = Term(OURS, measure, figure)
+        return Row("resources", TWO_CORES, title, term, at_most=reach, unit=unit, quick=measure != "idle", alone=True)
+
+    two, one = Term(OURS, "workers2", "rate"), Term(OURS, "workers1", "rate")
+    title = "2 workers, CPU-bound endpoint, rate, × one worker"
+    yield Row("workers", TWO_CORES, title, two, one, at_least=1.8, quick=True, alone=True)
+    yield alone("idle", "idle daemon, 100 idle clients", "% of a core", 0.5, "percent")
+    yield alone("connect", "connect, p50", "ms", 1)
+    yield alone("run", "`run()`, p50", "ms", 150)
+    yield alone("memory", "idle daemon, proportional memory", "MB", 30, "daemon")
+    yield alone("connections", "idle connection, memory of the daemon", "KB", 64, "each")
+
+
+def all_rows() -> list[Row]:
+    """Every row, in the order of the table."""
+    return [*calls(), *threads(), *in_flight(), *others(), *resources()]
