@@ -20,8 +20,8 @@ fi
 command -v cc >/dev/null || need "a C compiler: install gcc ('apt-get install build-essential')"
 
 python=$(find_python) || need "Python 3.11 or newer: install python3 ('apt-get install python3 python3-venv')"
-if [[ -n ${python:-} && ! -x $PY ]] && ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    need "venv and pip for $python: install them ('apt-get install python3-venv')"
+if [[ -n ${python:-} && ! -x $PY ]] && ! has_venv "$python" && ! command -v apt-get >/dev/null; then
+    need "venv and pip for $python: install them with this system's own tool"
 fi
 
 if ((wanted)); then

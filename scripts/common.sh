@@ -55,3 +55,6 @@ find_python() {
     done
     return 1
 }
+
+# Whether an interpreter can make environments that have pip; Debian packs that apart.
+has_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }

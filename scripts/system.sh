@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests need (private brokers, Node), only those whose program is missing.
+# Installs the Debian packages that tests need (private brokers, Node) and venv, only those that are missing.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=()
@@ -7,6 +7,7 @@ while read -r program package; do
     [[ -z $program || $program == \#* ]] && continue
     command -v "$program" >/dev/null || [[ -x /usr/sbin/$program ]] || packages+=("$package")
 done <requirements/debian.txt
+[[ -x $PY ]] || has_venv "$(find_python)" || packages+=(python3-venv)
 ((${#packages[@]})) || exit 0
 
 command -v apt-get >/dev/null || fail "missing: ${packages[*]} (no apt-get here: install them with this system's own tool)"
