@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use super::tls::TlsStream;
 use crate::core::platform::socket::{prepare_tcp, prepare_unix, recv_now, send_now, send_vectored_now};
 
 /// A connection to a peer. No method waits; `WouldBlock` says that it would have to.
@@ -18,6 +19,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// Over the network, in the clear.
     Tcp(TcpStream),
+    /// Over the network, encrypted. Made by `bridge::tls`.
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
@@ -44,6 +47,7 @@ impl Stream {
         match self {
             Self::Unix(socket) => socket.as_fd(),
             Self::Tcp(socket) => socket.as_fd(),
+            Self::Tls(session) => session.socket().as_fd(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Stream {
         match self {
             Self::Unix(socket) => recv_now(socket, buffer),
             Self::Tcp(socket) => recv_now(socket, buffer),
+            Self::Tls(session) => session.read(buffer),
         }
     }
 
@@ -70,6 +75,7 @@ impl Stream {
         match self {
             Self::Unix(socket) => send_now(socket, bytes),
             Self::Tcp(socket) => send_now(socket, bytes),
+            Self::Tls(session) => session.write(bytes),
         }
     }
 
@@ -82,6 +88,7 @@ impl Stream {
         match self {
             Self::Unix(socket) => send_vectored_now(socket, pieces),
             Self::Tcp(socket) => send_vectored_now(socket, pieces),
+            Self::Tls(session) => session.write_vectored(pieces),
         }
     }
 
@@ -93,6 +100,19 @@ impl Stream {
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Unix(_) | Self::Tcp(_) => Ok(()),
+            Self::Tls(session) => session.flush(),
+        }
+    }
+
+    /// Takes a TLS handshake as far as it goes; the others have none. Call it again after waiting, for room if
+    /// [`Stream::wants_write`], for bytes otherwise.
+    ///
+    /// # Errors
+    /// `WouldBlock` while it is not done, or what broke it (see `tls::explain`).
+    pub fn handshake(&mut self) -> io::Result<()> {
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => Ok(()),
+            Self::Tls(session) => session.handshake(),
         }
     }
 
@@ -102,6 +122,7 @@ impl Stream {
     pub fn has_buffered(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp(_) => false,
+            Self::Tls(session) => session.has_buffered(),
         }
     }
 
@@ -111,6 +132,7 @@ impl Stream {
     pub fn wants_write(&self) -> bool {
         match self {
             Self::Unix(_) | Self::Tcp(_) => false,
+            Self::Tls(session) => session.wants_write(),
         }
     }
 
@@ -120,15 +142,20 @@ impl Stream {
         let _ = match self {
             Self::Unix(socket) => socket.shutdown(Shutdown::Both),
             Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            Self::Tls(session) => {
+                session.close();
+                Ok(())
+            }
         };
     }
 
-    /// Where the peer is, for people: `unix`, or `tcp:203.0.113.7:4000`.
+    /// Where the peer is, for people: `unix`, `tcp:203.0.113.7:4000` or `tls:203.0.113.7:4000`.
     #[must_use]
     pub fn peer(&self) -> String {
         match self {
             Self::Unix(_) => "unix".to_owned(),
             Self::Tcp(socket) => tcp_peer("tcp", socket),
+            Self::Tls(session) => tcp_peer("tls", session.socket()),
         }
     }
 }
