@@ -1,0 +1,29 @@
+"""Microservices for Python on one native engine.
+
+`ironbridge.bridge` makes a decorated class a daemon that any process calls.
+"""
+
+from __future__ import annotations
+
+from .errors import IronbridgeError
+from .service import action
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import bridge, errors
+    from ._engine import __version__
+
+__all__ = ["IronbridgeError", "__version__", "action", "bridge", "errors"]
+
+
+def __getattr__(name: str) -> object:
+    # The engine and the faces load at first use.
+    if name == "__version__":
+        from ._engine import __version__
+
+        return __version__
+    if name in __all__:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 _VARARGS, _VARKEYWORDS, _COROUTINE = 0x04, 0x08, 0x80
-_PLAIN = (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, set, str, tuple, type(None))
+_PLAIN = (
+    bool,
+    bytearray,
+    bytes,
+    complex,
+    dict,
+    float,
+    frozenset,
+    int,
+    list,
+    object,
+    set,
+    str,
+    tuple,
+    type(None),
+)
 
 
 def is_coroutine(function: object) -> bool:
@@ -24,10 +39,10 @@ def is_coroutine(function: object) -> bool:
             function = function.__func__
         elif hasattr(function, "func"):
             function = function.func
-        elif isinstance(getattr(type(function), "__call__", None), FunctionType):
-            function = type(function).__call__
         else:
-            return False
+            function = vars(type(function)).get("__call__")
+            if not isinstance(function, FunctionType):
+                return False
     return bool(function.__code__.co_flags & _COROUTINE)
 
 
@@ -43,10 +58,18 @@ def docstring(documented: object) -> str | None:
 
 def constructor(owner: type | None) -> list[dict[str, Any]]:
     """The parameters that a class is constructed with."""
-    if owner is None or (owner.__init__ is object.__init__ and owner.__new__ is object.__new__):
-        return []
-    described = signature(owner.__init__ if owner.__init__ is not object.__init__ else owner.__new__, skip_first=True)
-    return list(described["parameters"])
+    function = initialiser(owner)
+    return [] if function is None else list(signature(function, skip_first=True)["parameters"] or ())
+
+
+def initialiser(owner: type | None) -> Callable[..., Any] | None:
+    """The function that takes a class's constructor arguments, if it has one of its own."""
+    for base in owner.__mro__[:-1] if owner is not None else ():
+        for name in ("__init__", "__new__"):
+            function = vars(base).get(name)
+            if function is not None:
+                return getattr(function, "__func__", function)  # type: ignore[no-any-return]
+    return None
 
 
 def signature(function: Callable[..., Any], *, skip_first: bool = False) -> dict[str, Any]:
@@ -124,7 +147,9 @@ def _annotation(hint: object) -> str:
     if isinstance(hint, type) and not hasattr(hint, "__origin__"):
         if hint is type(None):
             return "None"
-        return hint.__qualname__ if hint.__module__ == "builtins" else f"{hint.__module__}.{hint.__qualname__}"
+        return (
+            hint.__qualname__ if hint.__module__ == "builtins" else f"{hint.__module__}.{hint.__qualname__}"
+        )
     return _shown(hint).removeprefix("typing.")
 
 
@@ -152,8 +177,9 @@ def _hints(annotated: object) -> list[object]:
         annotated = annotated.__wrapped__
     annotated = getattr(annotated, "__func__", annotated)
     own = getattr(annotated, "__annotations__", None)
-    if not isinstance(own, dict) or all(hint in _PLAIN for hint in own.values() if isinstance(hint, type)) and all(
-        isinstance(hint, type) or hint is None for hint in own.values()
+    if not isinstance(own, dict) or (
+        all(hint in _PLAIN for hint in own.values() if isinstance(hint, type))
+        and all(isinstance(hint, type) or hint is None for hint in own.values())
     ):
         return []
     namespace = getattr(annotated, "__globals__", None)

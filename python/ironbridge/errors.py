@@ -11,8 +11,13 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, ClassVar, Literal
+
+    Fate = Literal["executed", "not sent", "outcome unknown", "rejected"]
 
 __all__ = [
     "AuthenticationError",
@@ -22,7 +27,6 @@ __all__ = [
     "ConnectionLost",
     "DeadlineExceeded",
     "EndpointNotFound",
-    "Fate",
     "InstanceEvicted",
     "IronbridgeError",
     "Overloaded",
@@ -33,8 +37,6 @@ __all__ = [
     "ServiceNotFound",
     "ServiceUnavailable",
 ]
-
-Fate = Literal["executed", "not sent", "outcome unknown", "rejected"]
 
 _FATES: tuple[Fate, ...] = ("executed", "not sent", "outcome unknown", "rejected")
 
@@ -322,7 +324,7 @@ def _derive(origin: type[Exception]) -> type[RemoteExecutionError]:
             made = type(RemoteExecutionError.__name__, (RemoteExecutionError, origin), namespace)
         except Exception:  # a class that refuses subclasses
             made = RemoteExecutionError
-        known = _derived[origin] = cast("type[RemoteExecutionError]", made)
+        known = _derived[origin] = made
     return known
 
 

@@ -149,7 +149,9 @@ def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]]) -> 
                 )
             taken[name] = attribute
     return [
-        Endpoint(names[0], names[1:] + ((attribute,) if attribute not in taken else ()), attribute, kind, function)
+        Endpoint(
+            names[0], names[1:] + ((attribute,) if attribute not in taken else ()), attribute, kind, function
+        )
         for names, attribute, kind, function in found
     ]
 
@@ -219,6 +221,12 @@ def schema(
         "endpoints": described,
         "classes": sorted(classes),
     }
+
+
+def pairs(document: dict[str, Any], endpoints: Iterable[Endpoint]) -> list[tuple[dict[str, Any], Endpoint]]:
+    """Each entry of a schema document, in the order of their numbers, with the endpoint it describes."""
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    return [(entry, by_name[entry.get("alias_of", entry["name"])]) for entry in document["endpoints"]]
 
 
 def encode(document: dict[str, Any]) -> bytes:

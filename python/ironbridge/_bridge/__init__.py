@@ -1,0 +1,1 @@
+"""What `ironbridge.bridge` is made of. Its modules stay out of that namespace, where any name is a decorator."""

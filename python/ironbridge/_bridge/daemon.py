@@ -1,0 +1,107 @@
+"""What the spawned interpreter runs: find the user's class, serve it, end with the parent."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .launch import report, report_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from .._engine import Opened, Server
+
+
+def main(job: dict[str, Any], descriptor: int) -> NoReturn:
+    """Serves until it is told to end or its parent has ended. `descriptor` is where the parent listens."""
+    os.set_inheritable(descriptor, False)
+    try:
+        _settle(job)
+        server, opened = _open(job)
+    except BaseException as error:
+        report_failure(descriptor, error)
+        _end(1)
+    report(descriptor, {"ready": True, **opened})
+    try:
+        server.run()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        _end(1)
+    _end(0)
+
+
+def _settle(job: dict[str, Any]) -> None:
+    import signal
+
+    from .. import _engine
+
+    # Ctrl+C goes to every process of the terminal; what it means is the parent's to say.
+    signal.signal(signal.SIGINT, _ignored)
+    _engine.watch_parent(job["parent"])
+    if job["compat"]:
+        from .. import compat
+
+        compat.install()
+
+
+def _ignored(number: int, frame: object) -> None:
+    # A function, where SIG_IGN would be inherited by what endpoints start.
+    pass
+
+
+def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
+    import signal
+
+    from .. import _signatures, service
+    from .._engine import Server
+    from . import importer, logs
+
+    name, options = job["service"], job["options"]
+    owner, functions = importer.load(name, job["found"])
+    endpoints = service.collect(owner, functions)
+    annotated = [endpoint.function for endpoint in endpoints]
+    classes = _signatures.classes([*annotated, _signatures.initialiser(owner)])
+    document = service.schema(name, owner, endpoints, classes)
+    main_module = sys.modules["__main__"].__dict__.get("__name__")
+    known = {**classes}
+    for path, kind in classes.items():
+        module, _, qualname = path.partition(":")
+        if module == main_module:
+            known[f"__main__:{qualname}"] = kind  # what the parent itself calls it
+    server = Server(
+        name=name,
+        identity=job["identity"],
+        schema=service.encode(document),
+        endpoints=[
+            (
+                entry["name"],
+                "instance" if endpoint.kind == "instance" else "free",
+                endpoint.coroutine,
+                endpoint.attribute if endpoint.kind == "instance" else endpoint.function,
+            )
+            for entry, endpoint in service.pairs(document, endpoints)
+        ],
+        factory=owner,
+        classes=known,
+        options={**options, "log_calls": logs.calls(name) if options["logger"] else None},
+    )
+    opened = server.open()
+    signal.signal(signal.SIGTERM, lambda number, frame: server.drain())
+    return server, opened
+
+
+def _end(status: int) -> NoReturn:
+    """Runs what the user's modules have left for the end. Threads of theirs do not hold the process."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)

@@ -1,0 +1,67 @@
+"""Runs a program that was written for an original, unchanged.
+
+    python -m ironbridge.compat program.py [arguments]
+    python -m ironbridge.compat -m package.module [arguments]
+
+`import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The originals' import names, and the faces that stand in for them.
+FACES = {"metabridge": "ironbridge.bridge"}
+
+_USAGE = "usage: python -m ironbridge.compat (program.py | -m module) [arguments]"
+
+
+_installed = False
+
+
+def install() -> None:
+    """Makes the originals' import names give our faces in this process, also where one is installed."""
+    global _installed
+    from importlib import import_module
+
+    for original, face in FACES.items():
+        sys.modules[original] = import_module(face)
+    _installed = True
+
+
+def installed() -> bool:
+    """Whether the originals' names are ours in this process."""
+    return _installed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code when there is nothing to run."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help") or (given[0] == "-m" and len(given) < 2):
+        print(_USAGE, file=sys.stdout if given[:1] in (["-h"], ["--help"]) else sys.stderr)
+        return 0 if given[:1] in (["-h"], ["--help"]) else 2
+    import os
+    import runpy
+
+    install()
+    if given[0] == "-m":
+        sys.argv[:] = given[1:]
+        runpy.run_module(given[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv[:] = given
+        # What `python program.py` has in this place.
+        if not sys.flags.safe_path:
+            sys.path[0] = os.path.dirname(os.path.abspath(given[0]))
+        runpy.run_path(given[0], run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    # By its real name, so that there is one such module.
+    from ironbridge.compat import main as run
+
+    sys.exit(run())
