@@ -26,8 +26,8 @@ def serve(address: str, ready: Callable[[], None]) -> None:
         unix_socket=address,
         proto_factory=TCyBinaryProtocolFactory(),
         trans_factory=TCyBufferedTransportFactory(),
-        client_timeout=None,
     )
+    server.trans.client_timeout = None  # what make_server is told of it does not reach a Unix socket
     server.trans.listen()
     server.trans.listen = lambda: None
     ready()
