@@ -1,6 +1,7 @@
 //! The Python module `ironbridge._engine`: values ⇄ bytes, worker threads, event loops. No protocol logic.
 #![allow(unsafe_code, reason = "the stable ABI's own functions")]
 
+pub(crate) mod errors;
 pub(crate) mod value;
 
 use pyo3::prelude::*;
@@ -8,5 +9,5 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    Ok(())
+    value::register(module)
 }

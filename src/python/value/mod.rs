@@ -1,1 +1,30 @@
-//! Python values ⇄ msgpack bytes.
+//! Python values ⇄ msgpack bytes, with extension types so that what arrives equals what was sent and is of the
+//! same type. `docs/values.md` tells the bytes.
+//!
+//! A file for each idea: [`encode`] and [`decode`] walk values, `wire` writes and reads the bytes, `refusal` tells
+//! what cannot cross and where it is, and each kind of rarer value has a file with both its directions.
+
+mod arrays;
+mod buffers;
+mod canonical;
+mod classes;
+mod decode;
+mod encode;
+mod extensions;
+mod known;
+mod numbers;
+mod objects;
+mod paths;
+mod rare;
+mod refusal;
+mod times;
+mod tools;
+mod views;
+mod wire;
+
+pub(crate) use buffers::{InBuffer, OutBuffer};
+pub(crate) use canonical::canonical;
+pub(crate) use classes::Classes;
+pub(crate) use decode::{decode, decode_arguments};
+pub(crate) use encode::{Encoder, encode, encode_arguments};
+pub(crate) use tools::register;

@@ -1,0 +1,356 @@
+//! NumPy arrays and scalars. An array arrives over the very buffer that its bytes were read into: writable over a
+//! bytearray, read-only over bytes.
+
+use pyo3::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use super::buffers::Export;
+use super::decode::Decoder;
+use super::encode::Encoder;
+use super::known::{NUMPY, Numpy};
+use super::refusal::{Outcome, Refusal, Step};
+use super::views::{data, put_shape, read_shape};
+use super::wire::{self, Broken, Reader, ext};
+
+/// The kinds of items that are nothing but bytes: bool, numbers, times, fixed text and raw memory.
+const KINDS: &str = "biufcmMSUV";
+/// The longest text of a dtype.
+const MAX_DTYPE: usize = 64;
+/// The deepest nesting of structured dtypes.
+const MAX_NESTING: usize = 16;
+
+/// Whether it was an array: `[dtype, shape, Fortran order, writable, data]`, or a scalar: `[dtype, data]`.
+pub(super) fn encode(encoder: &mut Encoder<'_>, value: &Bound<'_, PyAny>) -> Outcome<bool> {
+    let py = value.py();
+    let Some(known) = NUMPY.loaded(py) else { return Ok(false) };
+    if known.ndarray.is_type_of(value) {
+        encode_array(encoder, known, value)?;
+        return Ok(true);
+    }
+    if !value.is_instance(known.generic.bind(py)).unwrap_or(false) {
+        return Ok(false);
+    }
+    let wrong = Refusal::while_doing(py, "a NumPy scalar that cannot be read");
+    if known.str.is_type_of(value) || known.bytes.is_type_of(value) {
+        // Through an array they would lose the zeros at their end.
+        let text = known.str.is_type_of(value);
+        let open = wire::open_ext(encoder.out, ext::SCALAR, 0);
+        wire::put_array(encoder.out, 2);
+        wire::put_str(encoder.out, if text { b"U" } else { b"S" });
+        if text {
+            // SAFETY: a str of a derived class; what is made is a plain one.
+            let plain =
+                unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyUnicode_FromObject(value.as_ptr())) };
+            encoder.text(plain.map_err(&wrong)?.as_borrowed())?;
+        } else {
+            let bytes = value.cast::<PyBytes>().map_err(|_| Refusal::new("a NumPy scalar without bytes"))?;
+            encoder.room(bytes.as_bytes().len())?;
+            wire::put_bytes(encoder.out, bytes.as_bytes());
+        }
+        wire::close_ext(encoder.out, open);
+        return Ok(true);
+    }
+    let dtype = value.getattr(intern!(py, "dtype")).map_err(&wrong)?;
+    // A class derived from a scalar's would arrive as its base.
+    let own = dtype.getattr(intern!(py, "type")).map_err(&wrong)?;
+    if !value.get_type().is(&own) {
+        return Ok(false);
+    }
+    let bytes = value.call_method0(intern!(py, "tobytes")).map_err(&wrong)?;
+    let bytes = bytes.cast::<PyBytes>().map_err(|_| Refusal::new("a NumPy scalar without bytes"))?.as_bytes();
+    encoder.room(bytes.len())?;
+    let open = wire::open_ext(encoder.out, ext::SCALAR, bytes.len());
+    wire::put_array(encoder.out, 2);
+    put_dtype(encoder, known, &dtype, 0)?;
+    wire::put_bytes(encoder.out, bytes);
+    wire::close_ext(encoder.out, open);
+    Ok(true)
+}
+
+fn encode_array(encoder: &mut Encoder<'_>, known: &Numpy, array: &Bound<'_, PyAny>) -> Outcome<()> {
+    let py = array.py();
+    let wrong = Refusal::while_doing(py, "a NumPy array that cannot be read");
+    let dtype = array.getattr(intern!(py, "dtype")).map_err(&wrong)?;
+    let read = || -> PyResult<_> {
+        let flags = array.getattr(intern!(py, "flags"))?;
+        let flag = |name: &Bound<'_, PyString>| flags.getattr(name)?.extract::<bool>();
+        let shape: Vec<usize> = array.getattr(intern!(py, "shape"))?.extract()?;
+        let writable = flag(intern!(py, "writeable"))?;
+        let fortran = !flag(intern!(py, "c_contiguous"))? && flag(intern!(py, "f_contiguous"))?;
+        let rows = if fortran {
+            array.getattr(intern!(py, "T"))?
+        } else if flag(intern!(py, "c_contiguous"))? {
+            array.clone()
+        } else {
+            known.contiguous.bind(py).call1((array,))?
+        };
+        Ok((shape, writable, fortran, rows))
+    };
+    let (shape, writable, fortran, rows) = read().map_err(&wrong)?;
+    // The head is written first, since it is there that what cannot cross is found.
+    let start = encoder.out.len();
+    put_dtype(encoder, known, &dtype, 0)?;
+    let head = encoder.out.split_off(start);
+    let export = export(py, &rows, &dtype).map_err(&wrong)?;
+    let beside = encoder.goes_beside(export.len());
+    let open = wire::open_ext(encoder.out, ext::NDARRAY, if beside { 0 } else { export.len() });
+    wire::put_array(encoder.out, 5);
+    encoder.out.extend_from_slice(&head);
+    put_shape(encoder.out, &shape);
+    encoder.out.push(if fortran { wire::TRUE } else { wire::FALSE });
+    encoder.out.push(if writable { wire::TRUE } else { wire::FALSE });
+    encoder.exported(export, writable)?;
+    wire::close_ext(encoder.out, open);
+    Ok(())
+}
+
+/// The bytes of an array in C order. NumPy exports no times, and few structures: those are seen as raw memory.
+fn export(py: Python<'_>, rows: &Bound<'_, PyAny>, dtype: &Bound<'_, PyAny>) -> PyResult<Export> {
+    let kind = dtype.getattr(intern!(py, "kind"))?;
+    if !"mMV".contains(kind.extract::<&str>()?) {
+        return Export::bytes(rows);
+    }
+    let item: usize = dtype.getattr(intern!(py, "itemsize"))?.extract()?;
+    let raw = rows.call_method1(intern!(py, "view"), (format!("V{item}"),))?;
+    Export::bytes(&raw)
+}
+
+/// A dtype: its text; a structure as `[names, dtypes, offsets, size, aligned]`; a field that is an array itself as
+/// `[dtype, shape]`.
+fn put_dtype<'py>(
+    encoder: &mut Encoder<'_>,
+    known: &Numpy,
+    dtype: &Bound<'py, PyAny>,
+    nesting: usize,
+) -> Outcome<()> {
+    let py = dtype.py();
+    let wrong = Refusal::while_doing(py, "a dtype that cannot be read");
+    let get = |name: &Bound<'py, PyString>| dtype.getattr(name).map_err(&wrong);
+    let is = |name: &Bound<'py, PyString>| get(name)?.extract::<bool>().map_err(&wrong);
+    let shown = || dtype.str().map_or_else(|_| "?".into(), |text| text.to_string());
+    let kind = get(intern!(py, "kind"))?;
+    let size: usize = get(intern!(py, "itemsize"))?.extract().map_err(&wrong)?;
+    let plain = kind.extract::<&str>().is_ok_and(|kind| KINDS.contains(kind));
+    if is(intern!(py, "hasobject"))? || !plain || size == 0 || nesting > MAX_NESTING {
+        return Err(Refusal::new(format!("a NumPy array of dtype {} cannot cross the bridge", shown())));
+    }
+    let inner = get(intern!(py, "subdtype"))?;
+    if let Ok(inner) = inner.cast::<PyTuple>() {
+        let read = || Ok((inner.get_item(0)?, inner.get_item(1)?.extract::<Vec<usize>>()?));
+        let (base, shape) = read().map_err(&wrong)?;
+        wire::put_array(encoder.out, 2);
+        put_dtype(encoder, known, &base, nesting + 1)?;
+        put_shape(encoder.out, &shape);
+        return Ok(());
+    }
+    let names = get(intern!(py, "names"))?;
+    let Ok(names) = names.cast::<PyTuple>() else {
+        let text = dtype_text(known, dtype).map_err(&wrong)?;
+        let text = text.ok_or_else(|| {
+            Refusal::new(format!("a NumPy array of dtype {} cannot cross the bridge", shown()))
+        })?;
+        wire::put_str(encoder.out, text.as_bytes());
+        return Ok(());
+    };
+    let fields = get(intern!(py, "fields"))?;
+    let (mut types, mut offsets) = (Vec::new(), Vec::new());
+    for name in names {
+        let field =
+            fields.get_item(&name).and_then(|field| Ok(field.cast_into::<PyTuple>()?)).map_err(&wrong)?;
+        if field.len() != 2 {
+            return Err(Refusal::new("a structured dtype with titles cannot cross the bridge"));
+        }
+        types.push(field.get_item(0).map_err(&wrong)?);
+        offsets.push(field.get_item(1).and_then(|offset| offset.extract::<usize>()).map_err(&wrong)?);
+    }
+    encoder.count(2 * names.len())?;
+    wire::put_array(encoder.out, 5);
+    wire::put_array(encoder.out, names.len());
+    for name in names {
+        encoder.text(name.as_borrowed())?;
+    }
+    wire::put_array(encoder.out, types.len());
+    for (name, dtype) in names.iter().zip(&types) {
+        put_dtype(encoder, known, dtype, nesting + 1)
+            .map_err(|refusal| refusal.under(super::refusal::key_step(&name)))?;
+    }
+    put_shape(encoder.out, &offsets);
+    wire::put_int(encoder.out, size.cast_signed() as i64);
+    encoder.out.push(if is(intern!(py, "isalignedstruct"))? { wire::TRUE } else { wire::FALSE });
+    Ok(())
+}
+
+/// The text from which NumPy makes this very dtype again.
+fn dtype_text(known: &Numpy, dtype: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    let py = dtype.py();
+    let text: String = dtype.getattr(intern!(py, "str"))?.extract()?;
+    let letter: String = dtype.getattr(intern!(py, "char"))?.extract()?;
+    let same = |text: &str| -> PyResult<bool> {
+        let made = known.dtype.bind(py).call1((text,))?;
+        Ok(made.eq(dtype)? && made.getattr(intern!(py, "char"))?.eq(&letter)?)
+    };
+    if same(&text)? {
+        return Ok(Some(text));
+    }
+    // Two integers of one size are two types to NumPy: the letter tells which.
+    let by_letter = format!("{}{letter}", &text[..text.len().min(1)]);
+    Ok(if same(&by_letter)? { Some(by_letter) } else { None })
+}
+
+fn read_dtype<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    known: &Numpy,
+    reader: &mut Reader<'_>,
+    nesting: usize,
+) -> Outcome<Bound<'py, PyAny>> {
+    let py = decoder.py;
+    let wrong = Refusal::while_doing(py, "a dtype that does not exist here");
+    let class = known.dtype.bind(py);
+    if nesting > MAX_NESTING {
+        return Err(Refusal::new("a dtype that is nested too deep"));
+    }
+    let made = match reader.peek() {
+        Some(0x92) => {
+            reader.byte()?;
+            let base = read_dtype(decoder, known, reader, nesting + 1)?;
+            let shape = PyTuple::new(py, read_shape(reader)?).map_err(&wrong)?;
+            class.call1(((base, shape),)).map_err(&wrong)?
+        }
+        Some(0x95) => {
+            reader.byte()?;
+            structure(decoder, known, reader, nesting)?
+        }
+        _ => {
+            let text = reader.text()?;
+            // Other texts mean structures, objects, or names to be looked up.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"<>|=?[]/".contains(&byte);
+            if text.len() > MAX_DTYPE || !text.bytes().all(plain) {
+                return Err(Refusal::new("not the text of a dtype"));
+            }
+            class.call1((text,)).map_err(&wrong)?
+        }
+    };
+    let kind = made.getattr(intern!(py, "kind")).map_err(&wrong)?;
+    let objects =
+        made.getattr(intern!(py, "hasobject")).and_then(|has| has.extract::<bool>()).map_err(&wrong)?;
+    if objects || !kind.extract::<&str>().is_ok_and(|kind| KINDS.contains(kind)) {
+        return Err(Refusal::new("a dtype that cannot cross the bridge"));
+    }
+    Ok(made)
+}
+
+fn structure<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    known: &Numpy,
+    reader: &mut Reader<'_>,
+    nesting: usize,
+) -> Outcome<Bound<'py, PyAny>> {
+    let py = decoder.py;
+    let wrong = Refusal::while_doing(py, "a dtype that does not exist here");
+    let count = reader.array()?;
+    decoder.count(count, reader)?;
+    let names = PyList::empty(py);
+    for _ in 0..count {
+        names.append(decoder.string(reader)?).map_err(&wrong)?;
+    }
+    let types = PyList::empty(py);
+    if reader.array()? != count {
+        return Err(Broken::Unexpected.into());
+    }
+    for index in 0..count {
+        let field = read_dtype(decoder, known, reader, nesting + 1);
+        let field = field.map_err(|refusal| refusal.under(Step::Index(index)))?;
+        types.append(field).map_err(&wrong)?;
+    }
+    let offsets = PyList::empty(py);
+    if reader.array()? != count {
+        return Err(Broken::Unexpected.into());
+    }
+    for _ in 0..count {
+        offsets.append(reader.unsigned()?).map_err(&wrong)?;
+    }
+    let size = reader.unsigned()?;
+    let aligned = reader.byte()? == wire::TRUE;
+    let build = || {
+        let parts = PyDict::new(py);
+        parts.set_item(intern!(py, "names"), names)?;
+        parts.set_item(intern!(py, "formats"), types)?;
+        parts.set_item(intern!(py, "offsets"), offsets)?;
+        parts.set_item(intern!(py, "itemsize"), size)?;
+        known.dtype.bind(py).call1((parts, aligned))
+    };
+    build().map_err(wrong)
+}
+
+pub(super) fn decode_array<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    reader: &mut Reader<'_>,
+) -> Outcome<Bound<'py, PyAny>> {
+    let py = decoder.py;
+    let known = NUMPY.imported(py)?;
+    if reader.array()? != 5 {
+        return Err(Broken::Unexpected.into());
+    }
+    let dtype = read_dtype(decoder, known, reader, 0)?;
+    let shape = read_shape(reader)?;
+    let fortran = reader.byte()? == wire::TRUE;
+    let data = data(decoder, reader)?;
+    over(py, known, &dtype, &shape, fortran, &data)
+}
+
+/// An array over `data`, which it must fill.
+fn over<'py>(
+    py: Python<'py>,
+    known: &Numpy,
+    dtype: &Bound<'py, PyAny>,
+    shape: &[usize],
+    fortran: bool,
+    data: &Bound<'py, PyAny>,
+) -> Outcome<Bound<'py, PyAny>> {
+    let wrong = Refusal::while_doing(py, "a NumPy array that cannot be rebuilt");
+    let item: usize =
+        dtype.getattr(intern!(py, "itemsize")).and_then(|size| size.extract()).map_err(&wrong)?;
+    let size = shape.iter().try_fold(item, |size, &dimension| size.checked_mul(dimension));
+    if item == 0 || size != Some(data.len().map_err(&wrong)?) {
+        return Err(Refusal::new("a NumPy array whose bytes do not fit its shape"));
+    }
+    let build = || {
+        let named = PyDict::new(py);
+        named.set_item(intern!(py, "shape"), PyTuple::new(py, shape)?)?;
+        named.set_item(intern!(py, "dtype"), dtype)?;
+        named.set_item(intern!(py, "buffer"), data)?;
+        named.set_item(intern!(py, "order"), if fortran { "F" } else { "C" })?;
+        known.ndarray.bind(py).call((), Some(&named))
+    };
+    build().map_err(wrong)
+}
+
+pub(super) fn decode_scalar<'py>(
+    decoder: &mut Decoder<'_, 'py>,
+    reader: &mut Reader<'_>,
+) -> Outcome<Bound<'py, PyAny>> {
+    let py = decoder.py;
+    let known = NUMPY.imported(py)?;
+    if reader.array()? != 2 {
+        return Err(Broken::Unexpected.into());
+    }
+    let wrong = Refusal::while_doing(py, "a NumPy scalar that cannot be rebuilt");
+    match reader.remaining_bytes() {
+        [0xa1, b'U', ..] => {
+            reader.take(2)?;
+            return known.str.bind(py).call1((decoder.string(reader)?,)).map_err(wrong);
+        }
+        [0xa1, b'S', ..] => {
+            reader.take(2)?;
+            return known.bytes.bind(py).call1((PyBytes::new(py, reader.bytes()?),)).map_err(wrong);
+        }
+        _ => {}
+    }
+    let dtype = read_dtype(decoder, known, reader, 0)?;
+    // A structure is a view of its bytes, which are its own to change.
+    let data = PyByteArray::new(py, reader.bytes()?);
+    let array = over(py, known, &dtype, &[], false, data.as_any())?;
+    array.get_item(PyTuple::empty(py)).map_err(wrong)
+}
