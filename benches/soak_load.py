@@ -97,8 +97,9 @@ def kinds(client: Any) -> dict[str, tuple[int, Callable[[], str]]]:
 
     def batch() -> str:
         with client.batch() as several:
-            for _ in range(50):
-                several.get("x")
+            results = [several.get("x") for _ in range(50)]
+        for result in results:
+            result.result()
         return "answered"
 
     def reconnect() -> str:

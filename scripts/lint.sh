@@ -15,4 +15,5 @@ step "python: ruff" "$VENV/bin/ruff" check --quiet .
 step "python: format" "$VENV/bin/ruff" format --check --quiet .
 step "python: types of the package, strict" "$PY" -m mypy --strict python/ironbridge
 step "python: types of the tests" "$PY" -m mypy tests-py
+step "python: types of the benches, strict" "$PY" -m mypy --strict benches
 step "python: the stub against the built module" "$PY" -m mypy.stubtest ironbridge._engine

@@ -63,12 +63,12 @@ class LoopClient:
 
     async def close(self) -> None:
         """Lets the connection go."""
-        await self.client.__aexit__(None, None, None)
+        await self.client.close()
 
 
 async def AsyncClient(address: str) -> LoopClient:
     """Connects on the running loop."""
-    return LoopClient(await meta.connect_async(SERVICE, GREETING).__aenter__())
+    return LoopClient(await meta.connect_async(SERVICE, GREETING))
 
 
 def coroutine(address: str, seconds: float) -> Figures:
