@@ -1,12 +1,24 @@
-"""Rules for every Python test: nothing is skipped, nothing is expected to fail."""
+"""Rules for every Python test: nothing is skipped or expected to fail, and no service of this machine is touched."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Generator
 
 import pytest
 
 _REFUSED = "nothing may be skipped or expected to fail here; the set-up provides what a test needs"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the run a runtime directory of its own, so names of services are free, and the default settings."""
+    for name in [name for name in os.environ if name.startswith("IRONBRIDGE_") or name == "META_WORKERS"]:
+        del os.environ[name]
+    directory = tempfile.mkdtemp(prefix="ironbridge-tests-")
+    os.environ["IRONBRIDGE_RUNTIME_DIR"] = directory
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
 
 
 def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
