@@ -195,5 +195,13 @@ class Call:
 def current_call() -> Call | None: ...
 def leases(name: str | None = None) -> list[Lease]: ...
 def runtime_directory() -> str: ...
+def daemon_statistics(service: str, nonce: str, timeout: float) -> str:
+    """What one live daemon counts, as JSON.
+
+    Raises:
+        ServiceNotFound: no daemon of that name and nonce holds its lease.
+        ServiceUnavailable: it does not answer within `timeout`.
+    """
+
 def watch_parent(pid: int) -> None:
     """Ties this process to that one: when it ends, this one drains as if told to terminate."""
