@@ -43,7 +43,8 @@ bench-quick: setup ## The essential rows of that table, in under a minute
 
 .PHONY: soak
 soak: setup ## The long forms of the tests: millions of frames, an hour under load
-	@$(PY) -m pytest -m soak
+	@$(PY) -m pytest -m soak --timeout 7200
+	$(PY) benches/soak.py
 
 .PHONY: dev
 dev: ## Set up with a quickly built, unoptimised engine

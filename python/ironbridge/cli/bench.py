@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +43,7 @@ def bench(
         _service(name) as target,
         bridge.connect(target, *positional, init=named, token=token, timeout=5.0) as client,
     ):
-        call = client.endpoint(endpoint)
+        call = _endpoint(client, endpoint)
         call(*arguments)
         rows = [_measure(lambda: call(*arguments), count, seconds) for count in threads or [1, 8]]
     if json:
@@ -60,6 +61,11 @@ def bench(
         ),
         right=["THREADS", "CALLS/S", "P50", "P90", "P99", "MAX"],
     )
+
+
+def _endpoint(client: bridge.ServiceClient, name: str) -> Callable[..., Any]:
+    """The native endpoint itself, unless the client uses its name."""
+    return partial(client.call, name) if hasattr(type(client), name) else getattr(client, name)
 
 
 @contextmanager

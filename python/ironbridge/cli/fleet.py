@@ -8,6 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,8 @@ class Daemon:
     socket: str
     tcp: str | None
     detached: bool
+    supervisor: int | None
+    """The process that starts this one again when it ends; None when nobody does."""
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -51,33 +54,40 @@ class Daemon:
     def calls(self) -> int | None:
         return self.statistics.get("calls")
 
-    def stop(self, *, grace: float, force: bool) -> bool:
-        """Asks the process to drain (SIGTERM), and waits `grace` seconds for its end; whether it has ended.
 
-        With `force` it is killed when it has not. The process is held by a descriptor before its lease is looked at
-        again, so no signal can reach another process that was given the same number.
-        """
-        try:
-            held = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return True
-        try:
-            if not any(lease["nonce"] == self.nonce for lease in _engine.leases(self.service)):
-                return True
-            signal.pidfd_send_signal(held, signal.SIGTERM)
-            if _ended(held, grace):
-                return True
-            if force:
-                signal.pidfd_send_signal(held, signal.SIGKILL)
-                return _ended(held, grace)
-            return False
-        finally:
-            os.close(held)
+@dataclass
+class Stopped:
+    """What became of a service's processes."""
+
+    ended: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
 
 
 def daemons(service: str | None = None) -> list[Daemon]:
     """The live daemons, of one service or of all, each asked for its statistics; by name and worker."""
     return sorted(map(_asked, _engine.leases(service)), key=lambda daemon: (daemon.service, daemon.worker))
+
+
+def stop(service: str, *, grace: float, force: bool) -> Stopped:
+    """Asks a service's processes to drain (SIGTERM), and waits `grace` seconds for their end.
+
+    With `force` they are killed when they have not ended. Each process is held by a descriptor before the leases are
+    read again, so no signal can reach another process that was given the same number.
+    """
+    with ExitStack() as stack:
+        held = {pid: _held(pid, stack) for lease in _engine.leases(service) for pid in _processes(lease)}
+        leases = _engine.leases(service)
+        named = {pid for lease in leases for pid in _processes(lease)} & held.keys()
+        told = {lease["supervisor"] or lease["pid"] for lease in leases} & held.keys()
+        for pid in told:
+            _signal(held[pid], signal.SIGTERM)
+        end = time.monotonic() + grace
+        left = [pid for pid in sorted(named) if not _ended(held[pid], end - time.monotonic())]
+        if force:
+            for pid in sorted(left, key=lambda pid: pid not in told):  # a supervisor first, so that it starts no more
+                _signal(held[pid], signal.SIGKILL)
+            left = [pid for pid in left if not _ended(held[pid], 5.0)]
+        return Stopped([pid for pid in sorted(named) if pid not in left], left)
 
 
 def names() -> list[str]:
@@ -102,12 +112,36 @@ def _asked(lease: Mapping[str, Any]) -> Daemon:
         socket=lease["socket"],
         tcp=lease["tcp"],
         detached=lease["detached"],
+        supervisor=lease["supervisor"],
         statistics=statistics,
     )
 
 
+def _processes(lease: Mapping[str, Any]) -> set[int]:
+    """A daemon's own process, and the one that supervises it."""
+    return {lease["pid"], lease["supervisor"] or lease["pid"]}
+
+
+def _held(pid: int, stack: ExitStack) -> int:
+    """A descriptor of the process, closed with the stack; -1 when it has ended already."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _signal(held: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        if held >= 0:
+            signal.pidfd_send_signal(held, number)
+
+
 def _ended(held: int, within: float) -> bool:
     """Waits until the process behind a descriptor has ended."""
+    if held < 0:
+        return True
     poll = select.poll()
     poll.register(held, select.POLLIN)
-    return bool(poll.poll(within * 1000))
+    return bool(poll.poll(max(0.0, within) * 1000))

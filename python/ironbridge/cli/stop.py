@@ -17,16 +17,18 @@ def stop(
     json: show.AsJson = False,
 ) -> None:
     """Stop a service: it takes no new calls, finishes the running ones, then ends."""
-    daemons = fleet.daemons(name)
-    if not daemons:
+    done = fleet.stop(name, grace=timeout, force=force)
+    if not done.ended and not done.left:
         raise ServiceNotFound(f"no service named {name!r} runs")
-    left = [daemon for daemon in daemons if not daemon.stop(grace=timeout, force=force)]
     if json:
-        show.as_json({"stopped": [d.pid for d in daemons if d not in left], "left": [d.pid for d in left]})
-    for daemon in daemons if not json else []:
-        if daemon in left:
-            show.fail(f"{name} (pid {daemon.pid}) still runs after {timeout:g} s; --force kills it")
-        else:
-            show.line(f"stopped {name} (pid {daemon.pid})")
-    if left:
+        show.as_json({"stopped": done.ended, "left": done.left})
+    elif done.left:
+        show.fail(f"{name} still runs after {timeout:g} s (pid {_list(done.left)}); --force kills it")
+    else:
+        show.line(f"stopped {name} (pid {_list(done.ended)})")
+    if done.left:
         raise typer.Exit(1)
+
+
+def _list(pids: list[int]) -> str:
+    return ", ".join(map(str, pids))
