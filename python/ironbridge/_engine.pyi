@@ -85,9 +85,7 @@ class Client:
         one_way: bool,
         idempotent: bool,
     ) -> Any: ...
-    def batch(
-        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None
-    ) -> list[Any]:
+    def batch(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None) -> list[Any]:
         """Many calls in one round trip. A failed call's exception stands in place of its result."""
 
     def stats(self) -> dict[str, Any]: ...
@@ -136,9 +134,7 @@ class AsyncClient:
         one_way: bool,
         idempotent: bool,
     ) -> _Reply: ...
-    def batch(
-        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None
-    ) -> _Reply: ...
+    def batch(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None) -> _Reply: ...
     def stats(self) -> _Reply: ...
     def with_options(
         self, *, timeout: float | None = None, one_way: bool | None = None, idempotent: bool | None = None

@@ -77,10 +77,10 @@ def signature(function: Callable[..., Any], *, skip_first: bool = False) -> dict
 
     Defaults are their `repr`; annotations are source text. `skip_first` leaves `self` out.
     """
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
     if isinstance(function, MethodType):
         function, skip_first = function.__func__, True
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     if not isinstance(function, FunctionType):
         return _inspected(function, skip_first)
     code, hints = function.__code__, function.__annotations__
@@ -147,9 +147,7 @@ def _annotation(hint: object) -> str:
     if isinstance(hint, type) and not hasattr(hint, "__origin__"):
         if hint is type(None):
             return "None"
-        return (
-            hint.__qualname__ if hint.__module__ == "builtins" else f"{hint.__module__}.{hint.__qualname__}"
-        )
+        return hint.__qualname__ if hint.__module__ == "builtins" else f"{hint.__module__}.{hint.__qualname__}"
     return _shown(hint).removeprefix("typing.")
 
 

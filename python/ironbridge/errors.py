@@ -15,6 +15,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
     from typing import Any, ClassVar, Literal
 
     Fate = Literal["executed", "not sent", "outcome unknown", "rejected"]
@@ -117,7 +118,7 @@ class RemoteExecutionError(IronbridgeError):
     def __reduce__(self) -> tuple[Any, ...]:
         origin = getattr(type(self), "_origin", None)
         named = (origin.__module__, origin.__qualname__) if origin is not None else ("", "")
-        return _remote, (*named, self.args), dict(self.__dict__)
+        return _remote, (*named, _arguments(self)), dict(self.__dict__)
 
 
 class ServiceNotFound(IronbridgeError):
@@ -283,10 +284,27 @@ def to_wire(error: BaseException) -> dict[str, Any]:
         "type": kind.__qualname__,
         "module": kind.__module__,
         "message": message,
-        "traceback": "".join(traceback.format_exception(error)),
-        "args": error.args,
+        "traceback": "".join(traceback.format_exception(type(error), error, _users(error.__traceback__))),
+        "args": _arguments(error),
         "notes": [str(note) for note in getattr(error, "__notes__", ())],
     }
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    """What an equal exception is made with: an `OSError` keeps its file names out of its `args`."""
+    if isinstance(error, OSError) and error.filename is not None:
+        second = (None, error.filename2) if error.filename2 is not None else ()
+        return (error.errno, error.strerror, error.filename, *second)
+    return error.args
+
+
+def _users(frames: TracebackType | None) -> TracebackType | None:
+    """A traceback from the user's own first frame on; all of it when there is none."""
+    ours = (__file__.rpartition("/")[0] + "/", "<frozen importlib")
+    own = frames
+    while own is not None and own.tb_frame.f_code.co_filename.startswith(ours):
+        own = own.tb_next
+    return own or frames
 
 
 def _remote(module: str, qualname: str, args: Sequence[Any]) -> RemoteExecutionError:
@@ -295,11 +313,13 @@ def _remote(module: str, qualname: str, args: Sequence[Any]) -> RemoteExecutionE
     if origin is None:
         error = RemoteExecutionError.__new__(RemoteExecutionError, *args)
         RemoteExecutionError.__init__(error)
+        error.args = tuple(args)
     else:
         kind = _derive(origin)
         try:
             error = kind.__new__(kind, *args)
             RemoteExecutionError.__init__(error)
+            error.args = tuple(args)
             # The class's own constructor fills what its users read: errno, name, status...
             if origin.__init__ is not Exception.__init__:
                 origin.__init__(error, *args)
@@ -307,7 +327,7 @@ def _remote(module: str, qualname: str, args: Sequence[Any]) -> RemoteExecutionE
             # Arguments that its constructor does not take: without them it is of that class still.
             error = RemoteExecutionError.__new__(kind)
             RemoteExecutionError.__init__(error)
-    error.args = tuple(args)
+            error.args = tuple(args)
     return error
 
 
@@ -332,9 +352,7 @@ def _loaded(module: str, qualname: str) -> type[Exception] | None:
     """The exception class of that name, if its module is loaded already."""
     # A daemon runs its parent's main file under the second name.
     found: Any = (
-        builtins
-        if module == "builtins"
-        else sys.modules.get("__main__" if module == "__mp_main__" else module)
+        builtins if module == "builtins" else sys.modules.get("__main__" if module == "__mp_main__" else module)
     )
     for part in qualname.split("."):
         # Only what is there already: a lazy module's __getattr__ may import.

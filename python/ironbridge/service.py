@@ -104,7 +104,7 @@ class Endpoint:
     Attributes:
         name: the name it answers to first.
         aliases: further names.
-        attribute: its name in the class, or the function's own.
+        attribute: its name in the class; for a registered function, `name` again.
         kind: ``"instance"``, ``"static"``, ``"class"`` or ``"function"``.
         function: what is called; for an instance method, the plain function in the class.
         coroutine: whether it is an ``async def``.
@@ -138,7 +138,7 @@ def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]]) -> 
             (given.names or (attribute,), attribute, *_bound(owner, attribute))
             for attribute, given in _marked(owner).items()
         ]
-    found += [((name,), _own_name(function), "function", function) for name, function in functions.items()]
+    found += [((name,), name, "function", function) for name, function in functions.items()]
     taken: dict[str, str] = {}
     for names, attribute, _, _ in found:
         for name in names:
@@ -149,9 +149,7 @@ def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]]) -> 
                 )
             taken[name] = attribute
     return [
-        Endpoint(
-            names[0], names[1:] + ((attribute,) if attribute not in taken else ()), attribute, kind, function
-        )
+        Endpoint(names[0], names[1:] + ((attribute,) if attribute not in taken else ()), attribute, kind, function)
         for names, attribute, kind, function in found
     ]
 
@@ -177,10 +175,6 @@ def _bound(owner: type, attribute: str) -> tuple[str, Callable[..., Any]]:
             kind = {staticmethod: "static", classmethod: "class"}.get(type(member), "instance")
             return kind, member if kind == "instance" else getattr(owner, attribute)
     raise ConfigurationError(f"{owner.__qualname__} has no attribute {attribute!r}")
-
-
-def _own_name(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def schema(

@@ -31,9 +31,7 @@ class BatchCall:
             IronbridgeError: this call failed; the others are not affected.
         """
         if not self._sent:
-            raise RuntimeError(
-                f"call of {self.name!r}: its batch has not been sent; leave its `with` block first"
-            )
+            raise RuntimeError(f"call of {self.name!r}: its batch has not been sent; leave its `with` block first")
         if isinstance(self._outcome, _Failed):
             raise self._outcome.error
         return self._outcome

@@ -202,9 +202,7 @@ def constructor_arguments(kwargs: dict[str, Any], init: Mapping[str, Any] | None
     """Both ways of giving keyword arguments, as one."""
     twice = kwargs.keys() & (init or {}).keys()
     if twice:
-        raise ConfigurationError(
-            f"constructor argument {sorted(twice)[0]!r} is given twice, also in init={{...}}"
-        )
+        raise ConfigurationError(f"constructor argument {sorted(twice)[0]!r} is given twice, also in init={{...}}")
     return {**kwargs, **(init or {})}
 
 

@@ -128,11 +128,7 @@ def _main(path: str) -> ModuleType:
     name = os.path.splitext(os.path.basename(path))[0]
     if name.isidentifier() and name not in sys.modules and name != "__main__":
         spec = PathFinder.find_spec(name)
-        if (
-            spec is not None
-            and spec.origin is not None
-            and os.path.realpath(spec.origin) == os.path.realpath(path)
-        ):
+        if spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(path):
             return _as_main(name, lambda: __import__(name))
     loader = SourceFileLoader("__mp_main__", path)
     module = type(sys)("__mp_main__")

@@ -41,9 +41,7 @@ def calls(service: str) -> Callable[..., None]:
         error: BaseException | None,
         seconds: float,
     ) -> None:
-        given = ", ".join(
-            [*map(_short, args), *(f"{key}={_short(value)}" for key, value in (kwargs or {}).items())]
-        )
+        given = ", ".join([*map(_short, args), *(f"{key}={_short(value)}" for key, value in (kwargs or {}).items())])
         if error is None:
             log.info("%s(%s) -> %s in %.3f ms", endpoint, given, _short(result), seconds * 1e3)
         else:

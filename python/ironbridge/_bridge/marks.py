@@ -75,8 +75,7 @@ class Decorator:
         likely = _nearest(self._name, ("endpoint", "function"))
         if likely and getattr(inner, "__name__", None) != self._name:
             raise ConfigurationError(
-                f"@{self._name}: did you mean @{likely}? "
-                f"For an endpoint of that name write @endpoint({self._name!r})"
+                f"@{self._name}: did you mean @{likely}? For an endpoint of that name write @endpoint({self._name!r})"
             )
         return mark(function, self._name)
 
@@ -106,9 +105,7 @@ def _refuse(name: str, real: Sequence[str]) -> NoReturn:
 
 def _told(name: str, real: Sequence[str]) -> str:
     near = _nearest(name, real)
-    hint = (
-        f"did you mean {near!r}?" if near else f"@{name} before a function makes it an endpoint of that name"
-    )
+    hint = f"did you mean {near!r}?" if near else f"@{name} before a function makes it an endpoint of that name"
     return f"ironbridge.bridge has no {name!r}; {hint}"
 
 

@@ -72,9 +72,7 @@ class Registration:
 
         def serve(owner: C) -> C:
             if not isinstance(owner, type):
-                raise ConfigurationError(
-                    f"daemon() decorates a class, not {owner!r}; for a function use register()"
-                )
+                raise ConfigurationError(f"daemon() decorates a class, not {owner!r}; for a function use register()")
             self.owner = owner
             self.options.update(workers=workers, threads=threads)
             return owner
@@ -99,14 +97,10 @@ class Registration:
         if function is None:
             return lambda decorated: self.register(decorated, name)
         if not callable(function) or isinstance(function, type):
-            raise ConfigurationError(
-                f"register() takes a function, not {function!r}; for a class use daemon()"
-            )
+            raise ConfigurationError(f"register() takes a function, not {function!r}; for a class use daemon()")
         chosen = checked_name(name if name is not None else getattr(function, "__name__", None))
         if chosen == "<lambda>":
-            raise ConfigurationError(
-                "a lambda has no name to be called by; give it one: register(f, name=...)"
-            )
+            raise ConfigurationError("a lambda has no name to be called by; give it one: register(f, name=...)")
         self.functions[chosen] = function
         return function
 
@@ -181,9 +175,7 @@ def create(
     """
     global _latest
     if not isinstance(name, str) or not 0 < len(name) <= 128 or not name.isprintable() or "/" in name:
-        raise ConfigurationError(
-            f"a service's name is 1 to 128 printable characters without '/', not {name!r}"
-        )
+        raise ConfigurationError(f"a service's name is 1 to 128 printable characters without '/', not {name!r}")
     if port is not None:
         _in_range("port", port, 0, 65535)
     _in_range("cache_size", cache_size, 1, 1_000_000)
@@ -251,9 +243,7 @@ def run(
             known = ", ".join(map(repr, _registered)) or "none"
             raise ConfigurationError(f"this program has no service {name!r} (created: {known})")
         registration = found
-    return registration.run(
-        wait=wait, poll_interval=poll_interval, startup_timeout=startup_timeout, detach=detach
-    )
+    return registration.run(wait=wait, poll_interval=poll_interval, startup_timeout=startup_timeout, detach=detach)
 
 
 def registered(name: str) -> Registration | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 
@@ -27,7 +26,7 @@ def run(registration: Registration, startup_timeout: float, detach: bool) -> Dae
     name, identity = registration.name, origin.identity(registration)
     deadline = time.monotonic() + startup_timeout
     while True:
-        lease = _live(name, deadline)
+        lease = _live(name)
         if lease is not None:
             attached = _attach(lease, identity)
             if attached is not None:
@@ -37,7 +36,7 @@ def run(registration: Registration, startup_timeout: float, detach: bool) -> Dae
             return _start(registration, identity, deadline, startup_timeout, detach)
         except ServiceAlreadyExists:
             # Another program was quicker: if it runs the same class, its daemon is ours too.
-            lease = _live(name, deadline)
+            lease = _live(name)
             if lease is None or lease["identity"] != identity:
                 raise
 
@@ -51,15 +50,10 @@ def elsewhere(name: str) -> DaemonHandle:
     return DaemonHandle(name, 0, -1)
 
 
-def _live(name: str, deadline: float) -> Lease | None:
-    """The lease of a daemon that answers. One that is draining is waited for."""
-    while True:
-        leases = _engine.leases(name)
-        serving = [lease for lease in leases if lease["state"] == "serving"]
-        if serving:
-            return serving[0] if _answers(name) else None
-        if not leases or not _await_end(leases[0]["pid"], deadline):
-            return None
+def _live(name: str) -> Lease | None:
+    """The lease of a daemon that answers. One that is draining has given the name up."""
+    serving = [lease for lease in _engine.leases(name) if lease["state"] == "serving"]
+    return serving[0] if serving and _answers(name) else None
 
 
 def _answers(name: str) -> bool:
@@ -81,26 +75,13 @@ def _answers(name: str) -> bool:
     return True
 
 
-def _await_end(pid: int, deadline: float) -> bool:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-    finally:
-        os.close(pidfd)
-
-
 def _attach(lease: Lease, identity: str) -> DaemonHandle | None:
     """A handle of the daemon that holds this lease; None when it has just ended.
 
     Raises:
         ServiceAlreadyExists: it serves another class.
     """
-    name, pid = lease["service"], lease["supervisor"] or lease["pid"]
+    name, pid = lease["service"], lease.get("supervisor") or lease["pid"]
     if lease["identity"] != identity:
         raise ServiceAlreadyExists(
             f"service {name!r} is another class's: process {pid} serves {lease['identity']} under that name, "
@@ -122,9 +103,7 @@ def _attach(lease: Lease, identity: str) -> DaemonHandle | None:
     return None
 
 
-def _start(
-    registration: Registration, identity: str, deadline: float, allowed: float, detach: bool
-) -> DaemonHandle:
+def _start(registration: Registration, identity: str, deadline: float, allowed: float, detach: bool) -> DaemonHandle:
     options = dict(registration.options)
     workers = options.pop("workers", 1)
     options["threads"] = _threads(options.get("threads"))

@@ -142,9 +142,7 @@ class Supervisor:
         if not message.get("ready"):
             process.signal(_SIGKILL)
             if message:
-                logs.logger().error(
-                    "worker %d of %r cannot start: %s", worker.number, self.service, message["message"]
-                )
+                logs.logger().error("worker %d of %r cannot start: %s", worker.number, self.service, message["message"])
 
     def _ended(self, worker: _Worker, process: launch.Process) -> None:
         self.poll.unregister(process.pidfd)
@@ -187,10 +185,8 @@ class Supervisor:
 
     def _until_due(self) -> float | None:
         """Milliseconds until something is to be done without being told."""
-        if self.stopping:
-            due = [self.killed_at]
-        else:
-            due = [worker.due for worker in self.workers if worker.process is None]
+        empty = [worker.due for worker in self.workers if worker.process is None]
+        due = [self.killed_at] if self.stopping else empty
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
     def _act_on_time(self) -> None:
