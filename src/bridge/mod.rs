@@ -5,6 +5,7 @@ pub mod client;
 pub mod frame;
 pub mod hello;
 pub mod lease;
+pub mod record;
 pub mod registry;
 pub mod server;
 pub mod stream;

@@ -2,6 +2,7 @@
 //! `unsafe` lives here and nowhere else in the engine.
 
 pub mod directory;
+#[allow(unsafe_code, reason = "no safe wrapper of the locks that follow an open file description")]
 pub mod lock;
 pub mod process;
 pub mod readiness;
