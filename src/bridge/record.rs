@@ -95,6 +95,9 @@ pub struct LeaseRecord {
     /// Whether it outlives the process that started it.
     #[serde(default)]
     pub detached: bool,
+    /// The process that starts its workers again, when there is one; like `pid`, for people.
+    #[serde(default)]
+    pub supervisor: Option<u32>,
     /// What it does with calls.
     #[serde(skip)]
     pub state: State,

@@ -1,6 +1,7 @@
 //! The Python module `ironbridge._engine`: values ⇄ bytes, worker threads, event loops. No protocol logic.
 #![allow(unsafe_code, reason = "the stable ABI's own functions")]
 
+pub(crate) mod bridge;
 pub(crate) mod errors;
 pub(crate) mod value;
 
@@ -9,5 +10,6 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    bridge::register(module)?;
     value::register(module)
 }

@@ -91,7 +91,7 @@ fn what_a_claim_killed_halfway_left_is_removed_by_the_next() {
 fn record() -> impl Strategy<Value = LeaseRecord> {
     let texts = (".{0,40}", ".{0,40}", "[0-9a-f]{32}", proptest::option::of("[a-z]{1,9}:[0-9]{4}"));
     let numbers = (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<u32>(), any::<(u16, u16)>(), any::<u64>());
-    (texts, numbers, any::<(bool, bool)>()).prop_map(|(texts, numbers, flags)| LeaseRecord {
+    (texts, numbers, any::<(bool, bool, Option<u32>)>()).prop_map(|(texts, numbers, flags)| LeaseRecord {
         service: texts.0,
         identity: texts.1,
         schema: texts.2,
@@ -103,6 +103,7 @@ fn record() -> impl Strategy<Value = LeaseRecord> {
         workers: numbers.3.1,
         started_unix_ms: numbers.4,
         detached: flags.0,
+        supervisor: flags.2,
         state: if flags.1 { State::Serving } else { State::Draining },
         socket: std::path::PathBuf::new(),
     })

@@ -64,6 +64,7 @@ pub(crate) fn request(service: &str, identity: &str) -> ClaimRequest {
         workers: 1,
         tcp: None,
         detached: false,
+        supervisor: None,
     }
 }
 

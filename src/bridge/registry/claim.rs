@@ -40,6 +40,8 @@ pub struct ClaimRequest {
     pub tcp: Option<String>,
     /// Whether it outlives the process that started it.
     pub detached: bool,
+    /// The process that starts its workers again, when there is one.
+    pub supervisor: Option<u32>,
 }
 
 /// How a claim ended.
@@ -221,6 +223,7 @@ fn new_record(request: ClaimRequest) -> Result<LeaseRecord> {
         started_unix_ms: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
         tcp: request.tcp,
         detached: request.detached,
+        supervisor: request.supervisor,
         state: State::Serving,
     })
 }
@@ -242,7 +245,8 @@ fn already_exists(holder: &LeaseRecord) -> Error {
         format!(
             "the service {name:?} is already served by {} (process {}); stop it with `ironbridge stop {name}`, or \
              choose another name",
-            holder.identity, holder.pid
+            holder.identity,
+            holder.supervisor.unwrap_or(holder.pid)
         ),
     )
 }

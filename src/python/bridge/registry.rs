@@ -1,0 +1,45 @@
+//! The local registry, as plain Python values.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bridge::lease::LeaseRecord;
+use crate::bridge::record::hex;
+use crate::bridge::registry::Registry;
+use crate::python::errors::raise;
+
+/// The leases whose lock is held, of one service or of all.
+#[pyfunction]
+#[pyo3(signature = (name = None))]
+pub(crate) fn leases<'py>(py: Python<'py>, name: Option<&str>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let found = py.detach(|| {
+        let registry = Registry::open()?;
+        name.map_or_else(|| registry.list(), |name| registry.find(name))
+    });
+    found.map_err(|error| raise(py, &error))?.iter().map(|record| describe(py, record)).collect()
+}
+
+/// The directory for leases and sockets, made if need be.
+#[pyfunction]
+pub(crate) fn runtime_directory(py: Python<'_>) -> PyResult<std::ffi::OsString> {
+    let found = py.detach(|| Registry::open()?.directory());
+    Ok(found.map_err(|error| raise(py, &error))?.into_os_string())
+}
+
+fn describe<'py>(py: Python<'py>, record: &LeaseRecord) -> PyResult<Bound<'py, PyDict>> {
+    let lease = PyDict::new(py);
+    lease.set_item("service", &record.service)?;
+    lease.set_item("nonce", hex(&record.nonce))?;
+    lease.set_item("pid", record.pid)?;
+    lease.set_item("identity", &record.identity)?;
+    lease.set_item("schema", &record.schema)?;
+    lease.set_item("socket", record.socket.as_os_str())?;
+    lease.set_item("worker", record.worker)?;
+    lease.set_item("workers", record.workers)?;
+    lease.set_item("started_unix_ms", record.started_unix_ms)?;
+    lease.set_item("tcp", &record.tcp)?;
+    lease.set_item("detached", record.detached)?;
+    lease.set_item("supervisor", record.supervisor)?;
+    lease.set_item("state", record.state.name())?;
+    Ok(lease)
+}
