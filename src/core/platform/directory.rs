@@ -137,18 +137,25 @@ fn check(path: &Path) -> Result<()> {
 /// Why this must not be used, and what to do about it.
 fn fault(found: &Metadata, path: &Path) -> Option<String> {
     let (uid, mode) = (own_uid(), found.mode() & 0o777);
+    let path = path.display();
     let what = if found.is_symlink() {
-        "is a symbolic link; remove it".to_owned()
+        format!("is a symbolic link, which is not followed; remove it, or set {VARIABLE} to what it names")
     } else if !found.is_dir() {
-        "is not a directory; remove it".to_owned()
+        format!("is not a directory; remove it, or set {VARIABLE} to a directory")
     } else if found.uid() != uid {
-        format!("belongs to user {}, not to you (user {uid}); have it removed", found.uid())
+        format!(
+            "belongs to user {}, not to you (user {uid}); set {VARIABLE} to a directory of your own",
+            found.uid()
+        )
     } else if mode != 0o700 {
-        format!("has mode {mode:04o}, which is not yours alone; run: chmod 700 {}", path.display())
+        format!(
+            "has mode {mode:04o} and must have 0700; set {VARIABLE} to another directory, or, if nothing else uses \
+             this one, run: chmod 700 {path}"
+        )
     } else {
         return None;
     };
-    Some(format!("the runtime directory {} {what}, or set {VARIABLE} to another directory", path.display()))
+    Some(format!("the runtime directory {path} {what}"))
 }
 
 fn configuration(message: String) -> Error {
