@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
 
 use ironbridge::bridge::registry::{Claim, Registry};
 use ironbridge::core::error::Code;
@@ -109,6 +111,30 @@ fn a_daemon_started_before_login_is_found_after_it_and_keeps_its_name() {
     assert!(late.record().socket.starts_with(&session));
     assert_eq!(registry.list().unwrap(), [early.record().clone(), late.record().clone()]);
     assert!(matches!(registry.claim(request("early", "app:A"), &alive), Ok(Claim::Held(_))));
+}
+
+#[test]
+fn a_login_in_the_midst_of_claims_leaves_one_holder() {
+    for _ in 0..30 {
+        let root = private_directory();
+        let (session, fallback) = (root.path().join("session"), root.path().join("fallback"));
+        let registry = Registry::at(Places::Usual { session: session.clone(), fallback });
+        let start = Barrier::new(9);
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let claim = |_| {
+                scope.spawn(|| {
+                    start.wait();
+                    registry.claim(request("counter", "app:A"), &alive).unwrap()
+                })
+            };
+            let claims: Vec<_> = (0..8).map(claim).collect();
+            start.wait();
+            make_directory(&session, 0o700);
+            claims.into_iter().map(|claim| claim.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Claim::Claimed(_))).count(), 1);
+        assert_eq!(registry.find("counter").unwrap().len(), 1);
+    }
 }
 
 #[test]
