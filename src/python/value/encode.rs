@@ -307,16 +307,11 @@ impl<'a> Encoder<'a> {
         value: Borrowed<'_, '_, PyAny>,
         depth: usize,
     ) -> Outcome<()> {
-        // A key's own code (an enum's, a dataclass's) might take the pair out of the dict; a value's might take
-        // the key, which a refusal shows.
-        let key = key.to_owned();
-        // SAFETY: a live object's type is read.
-        let simple = unsafe { ffi::PyUnicode_CheckExact(key.as_ptr()) != 0 };
-        let held = (!simple).then(|| value.to_owned());
+        // Held: code of either (an enum's, a collected object's) might take the pair out of the dict, and a
+        // refusal shows the key.
+        let (key, value) = (key.to_owned(), value.to_owned());
         self.value(key.as_borrowed(), depth).map_err(|refusal| refusal.under(Step::Item))?;
-        let outcome = self.value(value, depth);
-        drop(held);
-        outcome.map_err(|refusal| refusal.under(key_step(&key)))
+        self.value(value.as_borrowed(), depth).map_err(|refusal| refusal.under(key_step(&key)))
     }
 
     /// Calls `visit` with each pair of a dict.
@@ -327,8 +322,7 @@ impl<'a> Encoder<'a> {
         mut visit: impl FnMut(&mut Self, Borrowed<'_, 'py, PyAny>, Borrowed<'_, 'py, PyAny>) -> Outcome<()>,
     ) -> Outcome<()> {
         let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the dict is held; both references are borrowed until the next step, and `pair` holds on to them
-        // where other code may run. A dict that changes size meanwhile is noticed by its count.
+        // SAFETY: the dict is held; both references are borrowed until `visit` takes its own. A dict that changes size meanwhile is noticed by its count.
         unsafe {
             while ffi::PyDict_Next(dict.as_ptr(), &raw mut position, &raw mut key, &raw mut value) != 0 {
                 let py = dict.py();

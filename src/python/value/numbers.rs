@@ -19,6 +19,8 @@ impl Encoder<'_> {
             return Ok(());
         }
         let py = value.py();
+        // Held: what is made here may wake the collector, and that any code.
+        let value = value.to_owned();
         let read = || -> PyResult<Bound<'_, PyBytes>> {
             let bits: usize = value.call_method0(intern!(py, "bit_length"))?.extract()?;
             let signed = PyDict::new(py);

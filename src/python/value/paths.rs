@@ -16,6 +16,8 @@ impl Encoder<'_> {
     #[cold]
     pub(super) fn surrogates(&mut self, value: Borrowed<'_, '_, PyAny>) -> Outcome<()> {
         let py = value.py();
+        // Held: what is made here may wake the collector, and that any code.
+        let value = value.to_owned();
         // The failed look-up has set an exception; a new one tells what is wrong, if anything is.
         drop(PyErr::take(py));
         let arguments = (intern!(py, "utf-8"), intern!(py, "surrogatepass"));
