@@ -201,3 +201,21 @@ def daemon_statistics(service: str, nonce: str, timeout: float) -> str:
 
 def watch_parent(pid: int) -> None:
     """Ties this process to that one: when it ends, this one drains as if told to terminate."""
+
+# The codec of values by itself, for tests and tools. `changes` are of the limits max_frame, max_depth, max_items and
+# out_of_band. A buffer is a bytearray where the receiver is to have one.
+def _encode_value(value: object, **changes: int) -> tuple[bytes, list[bytes | bytearray]]: ...
+def _decode_value(
+    payload: bytes,
+    buffers: Sequence[bytes | bytearray] = ...,
+    declared: Mapping[str, object] | None = None,
+    loaded: bool = True,
+    **changes: int,
+) -> Any: ...
+def _encode_arguments(
+    args: tuple[object, ...], kwargs: dict[str, Any] | None = None, **changes: int
+) -> tuple[bytes, list[bytes | bytearray]]: ...
+def _decode_arguments(
+    payload: bytes, buffers: Sequence[bytes | bytearray] = ..., leading: object = None, **changes: int
+) -> tuple[tuple[Any, ...], dict[str, Any] | None]: ...
+def _canonical(args: tuple[object, ...], kwargs: dict[str, Any] | None = None, **changes: int) -> bytes: ...

@@ -117,8 +117,8 @@ fn export(py: Python<'_>, rows: &Bound<'_, PyAny>, dtype: &Bound<'_, PyAny>) -> 
     Export::bytes(&raw)
 }
 
-/// A dtype: its text; a structure as `[names, dtypes, offsets, size, aligned]`; a field that is an array itself as
-/// `[dtype, shape]`.
+/// A dtype: its text; a structure as `[names, dtypes, offsets, size, aligned]`, a name with a title being `[name,
+/// title]`; a field that is an array itself as `[dtype, shape]`.
 fn put_dtype<'py>(
     encoder: &mut Encoder<'_>,
     known: &Numpy,
@@ -155,21 +155,30 @@ fn put_dtype<'py>(
         return Ok(());
     };
     let fields = get(intern!(py, "fields"))?;
-    let (mut types, mut offsets) = (Vec::new(), Vec::new());
+    let (mut types, mut offsets, mut titles) = (Vec::new(), Vec::new(), Vec::new());
     for name in names {
         let field =
             fields.get_item(&name).and_then(|field| Ok(field.cast_into::<PyTuple>()?)).map_err(&wrong)?;
-        if field.len() != 2 {
-            return Err(Refusal::new("a structured dtype with titles cannot cross the bridge"));
-        }
         types.push(field.get_item(0).map_err(&wrong)?);
         offsets.push(field.get_item(1).and_then(|offset| offset.extract::<usize>()).map_err(&wrong)?);
+        titles.push(field.get_item(2).ok());
     }
     encoder.count(2 * names.len())?;
     wire::put_array(encoder.out, 5);
     wire::put_array(encoder.out, names.len());
-    for name in names {
-        encoder.text(name.as_borrowed())?;
+    for (name, title) in names.iter().zip(&titles) {
+        if let Some(title) = title {
+            if !title.is_exact_instance_of::<PyString>() {
+                return Err(Refusal::new(
+                    "a structured dtype with titles that are not text cannot cross the bridge",
+                ));
+            }
+            wire::put_array(encoder.out, 2);
+            encoder.text(name.as_borrowed())?;
+            encoder.text(title.as_borrowed())?;
+        } else {
+            encoder.text(name.as_borrowed())?;
+        }
     }
     wire::put_array(encoder.out, types.len());
     for (name, dtype) in names.iter().zip(&types) {
@@ -251,9 +260,17 @@ fn structure<'py>(
     let wrong = Refusal::while_doing(py, "a dtype that does not exist here");
     let count = reader.array()?;
     decoder.count(count, reader)?;
-    let names = PyList::empty(py);
+    let (names, titles) = (PyList::empty(py), PyList::empty(py));
+    let mut titled = false;
     for _ in 0..count {
+        let has_title = reader.peek() == Some(0x92);
+        if has_title {
+            reader.byte()?;
+        }
         names.append(decoder.string(reader)?).map_err(&wrong)?;
+        let title = if has_title { decoder.string(reader)? } else { py.None().into_bound(py) };
+        titles.append(title).map_err(&wrong)?;
+        titled |= has_title;
     }
     let types = PyList::empty(py);
     if reader.array()? != count {
@@ -279,6 +296,9 @@ fn structure<'py>(
         parts.set_item(intern!(py, "formats"), types)?;
         parts.set_item(intern!(py, "offsets"), offsets)?;
         parts.set_item(intern!(py, "itemsize"), size)?;
+        if titled {
+            parts.set_item(intern!(py, "titles"), titles)?;
+        }
         known.dtype.bind(py).call1((parts, aligned))
     };
     build().map_err(wrong)

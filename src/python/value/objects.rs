@@ -142,7 +142,8 @@ pub(super) fn encode_model(
     wire::put_array(encoder.out, 5);
     wire::put_str(encoder.out, wire_name(&class)?.as_bytes());
     put_attributes(encoder, Some(&state.fields), depth)?;
-    encoder.value(state.names_set.as_borrowed(), depth + 1)?;
+    // It holds names alone: no level of its own.
+    encoder.value(state.names_set.as_borrowed(), depth)?;
     put_attributes(encoder, state.extra.as_ref(), depth)?;
     put_attributes(encoder, state.private.as_ref(), depth)?;
     wire::close_ext(encoder.out, open);
@@ -222,7 +223,7 @@ pub(super) fn decode_model<'py>(
     let value = bare(&class)?;
     let allowed = class.getattr(intern!(py, "__pydantic_fields__")).map_err(&wrong)?;
     let fields = attributes(decoder, reader, depth)?;
-    let names_set = decoder.value(reader, depth + 1)?;
+    let names_set = decoder.value(reader, depth)?;
     let extra = attributes(decoder, reader, depth)?;
     let private = attributes(decoder, reader, depth)?;
     let fields = fields.ok_or(Broken::Unexpected)?;
@@ -252,10 +253,14 @@ pub(super) fn decode_model<'py>(
     }
     set_attribute(&value, intern!(py, "__dict__"), fields.as_any())?;
     set_attribute(&value, intern!(py, "__pydantic_fields_set__"), &names_set)?;
-    let optional =
-        |part: Option<Bound<'py, PyDict>>| part.map_or_else(|| py.None().into_bound(py), Bound::into_any);
-    set_attribute(&value, intern!(py, "__pydantic_extra__"), &optional(extra))?;
-    set_attribute(&value, intern!(py, "__pydantic_private__"), &optional(private))?;
+    for (name, part) in
+        [(intern!(py, "__pydantic_extra__"), extra), (intern!(py, "__pydantic_private__"), private)]
+    {
+        // A root model has neither, and says so in its class.
+        if part.is_some() || !value.getattr(name).is_ok_and(|part| part.is_none()) {
+            set_attribute(&value, name, &part.map_or_else(|| py.None().into_bound(py), Bound::into_any))?;
+        }
+    }
     Ok(value)
 }
 
