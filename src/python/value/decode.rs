@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::buffers::InBuffer;
 use super::classes::Classes;
 use super::extensions;
+use super::keys::{self, Keys};
 use super::refusal::{Outcome, Refusal, Step, key_step};
 use super::wire::{Broken, Reader, ext};
 use crate::core::error::Fate;
@@ -19,12 +20,13 @@ pub(super) struct Decoder<'a, 'py> {
     pub(super) classes: &'a Classes,
     limits: &'a Limits,
     buffers: Vec<Option<InBuffer>>,
+    keys: Keys<'py>,
     items: usize,
 }
 
 /// What the keys of a map are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(super) enum KeyKind {
     /// Anything that a dict can have.
     Any,
     /// Text, as the names of keyword arguments.
@@ -75,7 +77,7 @@ pub(crate) fn decode_arguments<'py>(
 impl<'a, 'py> Decoder<'a, 'py> {
     fn new(py: Python<'py>, buffers: Vec<InBuffer>, classes: &'a Classes, limits: &'a Limits) -> Self {
         let buffers = if buffers.is_empty() { Vec::new() } else { buffers.into_iter().map(Some).collect() };
-        Self { py, classes, limits, buffers, items: 0 }
+        Self { py, classes, limits, buffers, keys: Keys::default(), items: 0 }
     }
 
     fn arguments(
@@ -95,7 +97,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let kwargs = reader
             .map()
             .map_err(Into::into)
-            .and_then(|len| self.pairs(reader, len, 0, Keys::Names))
+            .and_then(|len| self.pairs(reader, len, 0, KeyKind::Names))
             .map_err(|refusal| refusal.under(root("kwargs")))?;
         Ok((args, Some(kwargs)))
     }
@@ -189,44 +191,33 @@ impl<'a, 'py> Decoder<'a, 'py> {
         if content.remaining() == 0 { Ok(value) } else { Err(Broken::Unexpected.into()) }
     }
 
-    /// A new object from an ABI function, which sets an exception when there is none.
-    #[inline]
-    fn made(&self, pointer: *mut ffi::PyObject, doing: &str) -> Outcome<Bound<'py, PyAny>> {
-        // SAFETY: the only caller passes what an ABI function has just returned to own.
-        unsafe { Bound::from_owned_ptr_or_opt(self.py, pointer) }
-            .ok_or_else(|| Refusal::fetched(self.py, doing))
-    }
-
     #[inline]
     fn number(&self, number: i64) -> Outcome<Bound<'py, PyAny>> {
         // SAFETY: attached.
-        self.made(unsafe { ffi::PyLong_FromLongLong(number) }, "an integer")
+        made(self.py, unsafe { ffi::PyLong_FromLongLong(number) }, "an integer")
     }
 
     fn unsigned(&self, number: u64) -> Outcome<Bound<'py, PyAny>> {
         // SAFETY: attached.
-        self.made(unsafe { ffi::PyLong_FromUnsignedLongLong(number) }, "an integer")
+        made(self.py, unsafe { ffi::PyLong_FromUnsignedLongLong(number) }, "an integer")
     }
 
     #[inline]
     fn float(&self, number: f64) -> Outcome<Bound<'py, PyAny>> {
         // SAFETY: attached.
-        self.made(unsafe { ffi::PyFloat_FromDouble(number) }, "a float")
+        made(self.py, unsafe { ffi::PyFloat_FromDouble(number) }, "a float")
     }
 
     #[inline]
     fn text(&self, bytes: &[u8]) -> Outcome<Bound<'py, PyAny>> {
-        // SAFETY: attached, and `bytes` are that many.
-        let text =
-            unsafe { ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) };
-        self.made(text, "text that is not UTF-8")
+        text(self.py, bytes)
     }
 
     fn bytes(&self, bytes: &[u8]) -> Outcome<Bound<'py, PyAny>> {
         // SAFETY: attached, and `bytes` are that many.
         let copy =
             unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) };
-        self.made(copy, "bytes")
+        made(self.py, copy, "bytes")
     }
 
     /// Refuses to enter a container at `depth` that is one too deep.
@@ -255,7 +246,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         self.descend(depth)?;
         self.count(len, reader)?;
         // SAFETY: attached.
-        let list = self.made(unsafe { ffi::PyList_New(len.cast_signed()) }, "a list")?;
+        let list = made(self.py, unsafe { ffi::PyList_New(len.cast_signed()) }, "a list")?;
         // SAFETY: a list of `len` empty slots.
         unsafe { self.fill(reader, &list, 0, len, depth + 1, ffi::PyList_SetItem)? };
         Ok(list)
@@ -272,7 +263,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let offset = usize::from(leading.is_some());
         // SAFETY: attached; the new tuple has a slot for the leading value.
         unsafe {
-            let tuple = self.made(ffi::PyTuple_New((offset + len).cast_signed()), "a tuple")?;
+            let tuple = made(self.py, ffi::PyTuple_New((offset + len).cast_signed()), "a tuple")?;
             if let Some(leading) = leading {
                 ffi::PyTuple_SetItem(tuple.as_ptr(), 0, leading.clone().into_ptr());
             }
@@ -321,7 +312,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
 
     fn dict(&mut self, reader: &mut Reader<'_>, len: usize, depth: usize) -> Outcome<Bound<'py, PyAny>> {
         self.descend(depth)?;
-        Ok(self.pairs(reader, len, depth + 1, Keys::Any)?.into_any())
+        Ok(self.pairs(reader, len, depth + 1, KeyKind::Any)?.into_any())
     }
 
     /// A map of `len` pairs.
@@ -330,20 +321,20 @@ impl<'a, 'py> Decoder<'a, 'py> {
         reader: &mut Reader<'_>,
         len: usize,
         depth: usize,
-        keys: Keys,
+        kind: KeyKind,
     ) -> Outcome<Bound<'py, PyDict>> {
         self.count(2 * len, reader)?;
         let py = self.py;
         let dict = PyDict::new(py);
         for _ in 0..len {
-            let key = self.value(reader, depth).map_err(|refusal| refusal.under(Step::Item))?;
+            let key = self.key(reader, depth).map_err(|refusal| refusal.under(Step::Item))?;
             // SAFETY: a live object's type is read.
-            if keys != Keys::Any && unsafe { ffi::PyUnicode_CheckExact(key.as_ptr()) } == 0 {
+            if kind != KeyKind::Any && unsafe { ffi::PyUnicode_CheckExact(key.as_ptr()) } == 0 {
                 return Err(Refusal::new("a name that is not text"));
             }
             let value = self.value(reader, depth).map_err(|refusal| {
-                refusal.under(match keys {
-                    Keys::Attributes => Step::Attribute(key.to_string()),
+                refusal.under(match kind {
+                    KeyKind::Attributes => Step::Attribute(key.to_string()),
                     _ => key_step(&key),
                 })
             })?;
@@ -353,6 +344,23 @@ impl<'a, 'py> Decoder<'a, 'py> {
             }
         }
         if dict.len() == len { Ok(dict) } else { Err(Refusal::new("a dict with the same key twice")) }
+    }
+
+    /// A key: a short text is looked for among those that came before.
+    #[inline]
+    fn key(&mut self, reader: &mut Reader<'_>, depth: usize) -> Outcome<Bound<'py, PyAny>> {
+        let Some(marker @ 0xa0..=0xbf) = reader.peek() else { return self.value(reader, depth) };
+        reader.byte()?;
+        let bytes = reader.take(usize::from(marker & 0x1f))?;
+        let Some(slot) = self.keys.slot(bytes, self.items) else { return self.text(bytes) };
+        if let Some(kept) = slot
+            && keys::is_same(kept, bytes)
+        {
+            return Ok(kept.clone());
+        }
+        let made = text(self.py, bytes)?;
+        *slot = Some(made.clone());
+        Ok(made)
     }
 
     /// The buffer beside the payload that this number names. Each is taken once.
@@ -378,4 +386,18 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let fits = unsafe { ffi::PyUnicode_CheckExact(value.as_ptr()) } != 0;
         if fits { Ok(value) } else { Err(Broken::Unexpected.into()) }
     }
+}
+
+/// A new object from an ABI function, which sets an exception when there is none.
+#[inline]
+fn made<'py>(py: Python<'py>, pointer: *mut ffi::PyObject, doing: &str) -> Outcome<Bound<'py, PyAny>> {
+    // SAFETY: every caller passes what an ABI function has just returned to own.
+    unsafe { Bound::from_owned_ptr_or_opt(py, pointer) }.ok_or_else(|| Refusal::fetched(py, doing))
+}
+
+#[inline]
+fn text<'py>(py: Python<'py>, bytes: &[u8]) -> Outcome<Bound<'py, PyAny>> {
+    // SAFETY: attached, and `bytes` are that many.
+    let text = unsafe { ffi::PyUnicode_FromStringAndSize(bytes.as_ptr().cast(), bytes.len().cast_signed()) };
+    made(py, text, "text that is not UTF-8")
 }

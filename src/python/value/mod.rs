@@ -11,6 +11,7 @@ mod classes;
 mod decode;
 mod encode;
 mod extensions;
+mod keys;
 mod known;
 mod numbers;
 mod objects;

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use super::classes::wire_name;
-use super::decode::{Decoder, Keys};
+use super::decode::{Decoder, KeyKind};
 use super::encode::Encoder;
 use super::known::{ENUM, FIELDS, MODEL};
 use super::refusal::{Outcome, Refusal, Step};
@@ -112,7 +112,7 @@ pub(super) fn decode_dataclass<'py>(
     let class = begin(decoder, reader, 2)?;
     let Some(names) = field_names(&class)? else { return Err(not_a(&class, "a dataclass")) };
     let len = reader.map()?;
-    let fields = decoder.pairs(reader, len, depth + 1, Keys::Attributes)?;
+    let fields = decoder.pairs(reader, len, depth + 1, KeyKind::Attributes)?;
     if fields.len() != names.len() {
         return Err(other_fields(&class));
     }
@@ -275,7 +275,7 @@ fn attributes<'py>(
         return Ok(None);
     }
     let len = reader.map()?;
-    decoder.pairs(reader, len, depth + 1, Keys::Attributes).map(Some)
+    decoder.pairs(reader, len, depth + 1, KeyKind::Attributes).map(Some)
 }
 
 /// The class that an array of `parts` begins with.
