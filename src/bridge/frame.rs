@@ -376,6 +376,7 @@ impl<B: AsMut<[u8]>> Reader<B> {
     pub fn shrink(&mut self) {
         if self.is_empty() {
             self.bytes = Vec::new();
+            (self.start, self.end) = (0, 0);
         }
     }
 
