@@ -36,6 +36,11 @@ class Rows(list[int]):
 
 
 @dataclasses.dataclass
+class Tags(set[str]):
+    title: str = ""
+
+
+@dataclasses.dataclass
 class Failure(Exception):
     reason: str = ""
 
@@ -69,6 +74,7 @@ class Zone(dt.tzinfo):
         (Text(), "", "Text"),
         (Memory(), "", "Memory"),
         (Rows(), "", "Rows"),
+        (Tags(), "", "Tags"),
         (Failure(), "", "Failure"),
         (int, "", "the class int itself"),
         (dt.datetime(2024, 1, 1, tzinfo=Zone()), "", "the time zone Zone"),

@@ -178,10 +178,6 @@ impl InBuffer {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The object, filled.
     pub(crate) fn into_py(self, py: Python<'_>) -> Bound<'_, PyAny> {
         self.object.into_bound(py)

@@ -254,7 +254,7 @@ impl<'a> Encoder<'a> {
     fn tuple(&mut self, tuple: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
         // SAFETY: a tuple.
         let len = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) }.cast_unsigned();
-        let open = wire::open_ext(self.out, ext::TUPLE, len);
+        let open = wire::open_ext(self.out, ext::TUPLE, wire::expected(len, depth));
         self.sequence(tuple, len, ffi::PyTuple_GetItem, depth)?;
         wire::close_ext(self.out, open);
         Ok(())

@@ -89,7 +89,7 @@ pub(super) fn encode_dataclass(
     }
     encoder.descend(depth)?;
     encoder.count(2 * names.len())?;
-    let open = wire::open_ext(encoder.out, ext::DATACLASS, 0);
+    let open = wire::open_ext(encoder.out, ext::DATACLASS, wire::expected(0, depth));
     wire::put_array(encoder.out, 2);
     wire::put_str(encoder.out, wire_name(&class)?.as_bytes());
     wire::put_map(encoder.out, names.len());
@@ -138,7 +138,7 @@ pub(super) fn encode_model(
     encoder.descend(depth)?;
     let state =
         ModelState::read(&class, value).map_err(Refusal::while_doing(py, "a model that cannot be read"))?;
-    let open = wire::open_ext(encoder.out, ext::MODEL, 0);
+    let open = wire::open_ext(encoder.out, ext::MODEL, wire::expected(0, depth));
     wire::put_array(encoder.out, 5);
     wire::put_str(encoder.out, wire_name(&class)?.as_bytes());
     put_attributes(encoder, Some(&state.fields), depth)?;
@@ -186,7 +186,7 @@ struct ModelState<'py> {
 impl<'py> ModelState<'py> {
     fn read(class: &Bound<'py, PyType>, value: &Bound<'py, PyAny>) -> PyResult<Self> {
         let py = value.py();
-        let names = class.getattr(intern!(py, "__pydantic_fields__"))?;
+        let names = model_fields(class)?;
         let fields = PyDict::new(py);
         // Cached properties stand beside the fields; they are computed again over there.
         for (name, field) in value.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()? {
@@ -221,7 +221,7 @@ pub(super) fn decode_model<'py>(
     }
     let wrong = Refusal::while_doing(py, "a model that cannot be rebuilt");
     let value = bare(&class)?;
-    let allowed = class.getattr(intern!(py, "__pydantic_fields__")).map_err(&wrong)?;
+    let allowed = model_fields(&class).map_err(&wrong)?;
     let fields = attributes(decoder, reader, depth)?;
     let names_set = decoder.value(reader, depth)?;
     let extra = attributes(decoder, reader, depth)?;
@@ -262,6 +262,12 @@ pub(super) fn decode_model<'py>(
         }
     }
     Ok(value)
+}
+
+/// The fields of a model's class, by the name that pydantic 2.10 gave them or by that before.
+fn model_fields<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    class.getattr(intern!(py, "__pydantic_fields__")).or_else(|_| class.getattr(intern!(py, "model_fields")))
 }
 
 /// A map of attributes, or nil.
@@ -314,8 +320,14 @@ fn is_builtin_inside(class: &Bound<'_, PyType>) -> bool {
         | ffi::Py_TPFLAGS_DICT_SUBCLASS
         | ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS
         | ffi::Py_TPFLAGS_TYPE_SUBCLASS;
-    // SAFETY: a live type.
-    unsafe { ffi::PyType_GetFlags(class.as_type_ptr()) & BUILTINS != 0 }
+    // SAFETY: live types.
+    let flags = |class: *mut ffi::PyObject| unsafe { ffi::PyType_GetFlags(class.cast()) };
+    let object = (&raw mut ffi::PyBaseObject_Type).cast::<ffi::PyObject>();
+    // Classes that are not made by Python code lay out their instances themselves.
+    let native = |class: &Bound<'_, PyAny>| {
+        class.as_ptr() != object && flags(class.as_ptr()) & ffi::Py_TPFLAGS_HEAPTYPE == 0
+    };
+    flags(class.as_ptr()) & BUILTINS != 0 || class.mro().iter().any(|class| native(&class))
 }
 
 /// A new instance without attributes: what `object.__new__` makes, which refuses classes that need more.

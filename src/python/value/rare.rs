@@ -47,7 +47,7 @@ impl Encoder<'_> {
         // SAFETY: a set or frozenset.
         let len = unsafe { ffi::PySet_Size(set.as_ptr()) }.cast_unsigned();
         self.count(len)?;
-        let open = wire::open_ext(self.out, code, len);
+        let open = wire::open_ext(self.out, code, wire::expected(len, depth));
         wire::put_array(self.out, len);
         let doing = "its items cannot be listed";
         let items = set.try_iter().map_err(Refusal::while_doing(set.py(), doing))?;

@@ -138,6 +138,13 @@ pub(super) struct OpenExt {
     long: bool,
 }
 
+/// How long the extension of a container at `depth` will at least be taken to be: making a header long moves what
+/// follows it, and in deep values that would be moved again by each container around it.
+#[inline]
+pub(super) fn expected(items: usize, depth: usize) -> usize {
+    if depth > 4 { usize::MAX } else { items }
+}
+
 /// Begins an extension that will hold about `expected` bytes or more.
 #[inline]
 pub(super) fn open_ext(out: &mut Vec<u8>, code: u8, expected: usize) -> OpenExt {
