@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from ironbridge import _engine
 from ironbridge.errors import PayloadError
 
+from bridge import msgpack_tree as tree
+
 type_codes = range(24)
 MARKERS = [*range(0x80, 0x100, 3), *range(0xC0, 0xE0)]
 LENGTHS = [0, 1, 15, 16, 255, 65_535, 65_536, 2**31 - 1, 2**31, 2**32 - 1]
@@ -27,7 +29,7 @@ def captures() -> list[tuple[bytes, list[bytes | bytearray]]]:
     arrays: list[Any] = [
         np.arange(6).reshape(2, 3), np.zeros(3, [("a", "i4"), ("b", "M8[s]", (2,))]), np.float32(1), np.str_("x"),
     ]  # fmt: skip
-    small = [value for value in [*EXAMPLES, *VIEWS, *arrays] if len(encode(value)[0]) < 2_000]
+    small = [value for value in [*EXAMPLES, *VIEWS, *arrays] if len(encode(value)[0]) < 300]
     taken = [encode(value) for value in small]
     taken += [encode(small[start : start + 5], out_of_band=64) for start in range(0, len(small), 5)]
     return taken
@@ -74,14 +76,15 @@ def mutate(rng: random.Random, payload: bytes, others: list[bytes]) -> bytes:
 
 
 def mutants(seed: int, count: int) -> Iterator[tuple[bytes, list[bytes | bytearray]]]:
+    """Of captures: most are well formed and say something else, some are broken in their bytes."""
     rng = random.Random(seed)
     seeds = captures()
     others = [payload for payload, _ in seeds]
+    parts = [part for payload in others for node in tree.parse(payload) for part in tree.walk(node)]
     for _ in range(count):
         payload, buffers = rng.choice(seeds)
-        for _ in range(rng.randrange(1, 4)):
-            payload = mutate(rng, payload, others)
-        yield payload, buffers if rng.random() < 0.8 else [bytes(8), bytearray(8)]
+        payload = tree.mutant(rng, payload, parts) if rng.random() < 0.7 else mutate(rng, payload, others)
+        yield payload, buffers if rng.random() < 0.9 else [bytes(8), bytearray(8)]
 
 
 def storm(count: int) -> None:
