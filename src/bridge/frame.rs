@@ -544,3 +544,15 @@ fn table_range(head: &[u8]) -> Result<Range<usize>> {
     let start = count_at.checked_sub(count * 4).ok_or_else(bad)?;
     Ok(start..head.len())
 }
+
+/// A buffer that leaves out of band.
+pub trait Outbound: AsRef<[u8]> + Send {
+    /// Whether its receiver will want to write to it.
+    fn mutable(&self) -> bool;
+}
+
+impl Outbound for Vec<u8> {
+    fn mutable(&self) -> bool {
+        false
+    }
+}

@@ -7,6 +7,7 @@ pub mod hello;
 pub mod lease;
 pub mod record;
 pub mod registry;
+pub mod schema;
 pub mod server;
 pub mod stream;
 pub mod tls;

@@ -4,9 +4,16 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use super::tls::TlsStream;
-use crate::core::platform::socket::{prepare_tcp, prepare_unix, recv_now, send_now, send_vectored_now};
+use crate::core::platform::socket::{
+    Interest, RecvFlags, prepare_tcp, prepare_unix, recv_blocking, recv_now, send_now, send_vectored_now,
+    set_receive_timeout, wait,
+};
+
+/// The longest single wait of a blocking read: between two of them a thread looks for signals.
+pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A connection to a peer. No method waits; `WouldBlock` says that it would have to.
 ///
@@ -64,6 +71,35 @@ impl Stream {
             Self::Tcp(socket) => recv_now(socket, buffer),
             Self::Tls(session) => session.read(buffer),
         }
+    }
+
+    /// Reads, waiting at most this long for something to come. One system call when the descriptor blocks and
+    /// `timeout` is what [`set_receive_timeout`] set on it.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing came, `Interrupted` on a signal, or what broke the connection.
+    #[inline]
+    pub fn read_waiting(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        if timeout == RECEIVE_TIMEOUT {
+            match self {
+                Self::Unix(socket) => return recv_blocking(socket, buffer, RecvFlags::empty()),
+                Self::Tcp(socket) => return recv_blocking(socket, buffer, RecvFlags::empty()),
+                Self::Tls(_) => {}
+            }
+        }
+        if !self.has_buffered() && !wait(self.fd(), Interest::Readable, timeout)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read(buffer)
+    }
+
+    /// Makes the descriptor block, for [`RECEIVE_TIMEOUT`] at most: how a thread waits on it in one call.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_blocking(&self) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(self.fd(), false)?;
+        set_receive_timeout(self.fd(), RECEIVE_TIMEOUT)
     }
 
     /// Writes as much as there is room for.

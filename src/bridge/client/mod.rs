@@ -1,1 +1,15 @@
-//! The calling side.
+//! The calling side. A blocking caller does its own I/O on its own thread ([`blocking`], over [`channel`]s);
+//! an asyncio caller shares one connection that its loop watches ([`multiplex`]).
+
+pub mod blocking;
+pub mod channel;
+pub mod dial;
+pub mod home;
+pub mod probe;
+pub mod target;
+
+/// Asked during every wait, at least each 100 ms; `true` gives the wait up (a signal's handler raised).
+pub type Interrupt<'a> = &'a dyn Fn() -> bool;
+
+/// The longest time between two looks at [`Interrupt`].
+pub const PATIENCE: std::time::Duration = crate::bridge::stream::RECEIVE_TIMEOUT;

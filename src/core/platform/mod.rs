@@ -2,6 +2,8 @@
 //! `unsafe` lives here and nowhere else in the engine.
 
 pub mod directory;
+#[allow(unsafe_code, reason = "a pointer that a forked child replaces")]
+pub mod fork;
 #[allow(unsafe_code, reason = "no safe wrapper of the locks that follow an open file description")]
 pub mod lock;
 pub mod process;

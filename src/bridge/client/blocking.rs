@@ -1,0 +1,466 @@
+//! The client of a blocking caller: finds the service, keeps idle connections, calls, reconnects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rustls::ClientConfig;
+
+use crate::bridge::auth::Token;
+use crate::bridge::frame::{
+    self, Allocate, Frame, Kind, PREFIX, ReplyEnvelope, RequestEnvelope, builtin, flag,
+};
+use crate::bridge::hello::{Lane, Mode};
+use crate::bridge::registry::Registry;
+use crate::bridge::schema::{Endpoint, Schema};
+use crate::core::deadline::Deadline;
+use crate::core::error::{Code, Error, Fate, Result};
+use crate::core::limits::Limits;
+use crate::core::platform::fork::{ForkLocal, generation};
+
+use super::Interrupt;
+use super::channel::{self, Channel, Outgoing};
+use super::dial::{self, Introduction};
+use super::home::{Home, Worker, known_schema, remember_schema};
+use super::target::Target;
+
+/// The instance id that a client binds its constructor's arguments to, on each of its connections.
+pub const INSTANCE: u32 = 1;
+/// The least time between two looks for processes that are missing.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often an idempotent call is tried in all.
+const TRIES: u32 = 4;
+
+/// How a client finds and reaches its service.
+#[derive(Debug)]
+pub struct Options {
+    /// Where.
+    pub target: Target,
+    /// The encoded constructor's arguments.
+    pub arguments: Vec<u8>,
+    /// For a service off this machine.
+    pub token: Option<Token>,
+    /// For a service behind TLS.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Between two looks for a service that is not there yet.
+    pub poll_interval: Duration,
+}
+
+/// A thread-safe client. It has no thread: each caller does its own I/O.
+#[derive(Debug)]
+pub struct Client<A: Allocate> {
+    options: Options,
+    bind: Vec<u8>,
+    allocator: A,
+    home: ForkLocal<RwLock<Option<Arc<Home<A::Buffer>>>>>,
+}
+
+/// How one call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOptions {
+    /// When it must have ended.
+    pub deadline: Deadline,
+    /// No answer is wanted.
+    pub one_way: bool,
+    /// It may be tried again when its outcome is unknown.
+    pub idempotent: bool,
+}
+
+impl CallOptions {
+    fn flags(self) -> u8 {
+        let one_way = if self.one_way { flag::ONE_WAY } else { 0 };
+        one_way | if self.idempotent { flag::IDEMPOTENT } else { 0 }
+    }
+}
+
+/// A call ready to be sent, and the home whose numbers it uses.
+#[derive(Debug)]
+pub struct Prepared<'a, B> {
+    name: &'a str,
+    endpoint: Endpoint,
+    home: Arc<Home<B>>,
+}
+
+impl<B> Prepared<'_, B> {
+    /// Which way it goes.
+    #[must_use]
+    pub fn route(&self) -> Endpoint {
+        self.endpoint
+    }
+}
+
+impl<A> Client<A>
+where
+    A: Allocate,
+    A::Buffer: Send + AsMut<[u8]>,
+{
+    /// Finds the service, waiting for it until the deadline, and asks what it offers.
+    ///
+    /// # Errors
+    /// `ServiceNotFound` when nobody serves the name in time; `ServiceUnavailable`, `AuthenticationError`,
+    /// `Protocol`, `Cancelled`.
+    pub fn connect(
+        options: Options,
+        allocator: A,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Self> {
+        let mut bind = Vec::with_capacity(options.arguments.len() + 16);
+        let open = frame::begin(&mut bind, Kind::Bind, 0, &INSTANCE.to_le_bytes());
+        bind.extend_from_slice(&options.arguments);
+        open.finish(&mut bind, std::iter::empty(), options.limits.max_frame)?;
+        let client = Self { options, bind, allocator, home: ForkLocal::new(RwLock::new(None)) };
+        loop {
+            match client.refresh(deadline, interrupt) {
+                Ok(_) => return Ok(client),
+                Err(error)
+                    if error.code != Code::ServiceNotFound && error.code != Code::ServiceUnavailable =>
+                {
+                    return Err(error);
+                }
+                Err(error) if deadline.passed() => return Err(error),
+                Err(_) => {
+                    let again = client.options.poll_interval;
+                    dial::pause(deadline, again, interrupt, "waiting for the service")
+                        .or_else(|error| if error.code == Code::Cancelled { Err(error) } else { Ok(()) })?;
+                }
+            }
+        }
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        self.options.target.service()
+    }
+
+    /// Closes the idle connections; the next call opens its own.
+    pub fn close(&self) {
+        let home = self.slot().write().take();
+        if let Some(home) = home {
+            home.workers.iter().for_each(Worker::clear);
+        }
+    }
+
+    /// Begins a call: the frame is opened in `outgoing`, to which the arguments are then appended.
+    ///
+    /// # Errors
+    /// `EndpointNotFound`, with the nearest name.
+    pub fn prepare<'a, O>(
+        &self,
+        name: &'a str,
+        home: Arc<Home<A::Buffer>>,
+        outgoing: &mut Outgoing<O>,
+        options: CallOptions,
+    ) -> Result<(Prepared<'a, A::Buffer>, frame::Open)> {
+        let endpoint = match name {
+            "$describe" => builtin_endpoint(builtin::DESCRIBE),
+            "$stats" => builtin_endpoint(builtin::STATS),
+            "$stop" => builtin_endpoint(builtin::STOP),
+            _ => home.schema.endpoint(self.service(), name)?,
+        };
+        let envelope = RequestEnvelope {
+            call: 1,
+            remaining: options.deadline.to_wire(),
+            instance: if endpoint.instance { INSTANCE } else { 0 },
+            endpoint: endpoint.id,
+        };
+        let open = frame::begin_request(&mut outgoing.head, options.flags(), &envelope);
+        Ok((Prepared { name, endpoint, home }, open))
+    }
+
+    /// Sends a prepared call and waits for its reply; `None` for a one-way call.
+    ///
+    /// # Errors
+    /// `ConnectionLost` (its fate says whether the call may have run), `DeadlineExceeded`, `Cancelled`,
+    /// `ServiceNotFound` or `ServiceUnavailable` when the service has gone. A reply that tells of a failure is
+    /// no error here.
+    pub fn exchange<O: AsRef<[u8]>>(
+        &self,
+        mut prepared: Prepared<'_, A::Buffer>,
+        outgoing: &mut Outgoing<O>,
+        options: CallOptions,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Option<Frame<A::Buffer>>> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.attempt(&prepared, outgoing, options, interrupt) {
+                Ok(reply) => match reply.as_ref().and_then(turned_away) {
+                    Some(error) if tries < TRIES => error,
+                    _ => return Ok(reply),
+                },
+                Err(error) => error,
+            };
+            let lost = matches!(error.code, Code::ConnectionLost | Code::ServiceUnavailable);
+            let again = matches!(error.fate, Fate::NotSent | Fate::Rejected)
+                || (options.idempotent && error.fate == Fate::Unknown);
+            if !lost || !again || tries >= TRIES || options.deadline.passed() {
+                return Err(error);
+            }
+            // The process we knew is gone: look who serves the name now, and by which numbers.
+            let home = self.refresh(options.deadline, interrupt)?;
+            if !prepared.name.starts_with('$') {
+                prepared.endpoint = home.schema.endpoint(self.service(), prepared.name)?;
+            }
+            prepared.home = home;
+            let at = PREFIX + 20;
+            outgoing.head[at..at + 2].copy_from_slice(&prepared.endpoint.id.to_le_bytes());
+        }
+    }
+
+    fn attempt<O: AsRef<[u8]>>(
+        &self,
+        prepared: &Prepared<'_, A::Buffer>,
+        outgoing: &Outgoing<O>,
+        options: CallOptions,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Option<Frame<A::Buffer>>> {
+        let lane = if prepared.endpoint.coroutine { Lane::Coroutine } else { Lane::Plain };
+        let worker = prepared.home.worker(prepared.endpoint.instance);
+        let mut channel = match self.take(worker, lane) {
+            Some(channel) => channel,
+            None => self.open(worker, lane, options.deadline, interrupt)?,
+        };
+        channel.send(outgoing, options.deadline, interrupt).inspect_err(|_| worker.clear())?;
+        let reply = match options.one_way {
+            true => None,
+            false => Some(channel.receive_reply(&self.allocator, options.deadline, interrupt)?),
+        };
+        worker.give_back(lane, channel);
+        Ok(reply)
+    }
+
+    /// Sends many calls in one go and hands each reply to `taken`, in the order of the calls.
+    ///
+    /// `frames` are whole requests without out-of-band buffers; all go the way of the first, `route`.
+    ///
+    /// # Errors
+    /// As [`Client::exchange`]; `taken` was called for the replies that came before.
+    pub fn exchange_all(
+        &self,
+        home: &Home<A::Buffer>,
+        route: Endpoint,
+        frames: &[Vec<u8>],
+        options: CallOptions,
+        interrupt: Interrupt<'_>,
+        mut taken: impl FnMut(Frame<A::Buffer>),
+    ) -> Result<()> {
+        let lane = if route.coroutine { Lane::Coroutine } else { Lane::Plain };
+        let worker = home.worker(route.instance);
+        let mut channel = match self.take(worker, lane) {
+            Some(channel) => channel,
+            None => self.open(worker, lane, options.deadline, interrupt)?,
+        };
+        // A window of requests at a time, so that neither side waits for the other to read.
+        let mut rest = frames;
+        while !rest.is_empty() {
+            let mut outgoing = Outgoing::<Vec<u8>>::default();
+            let mut count = 0;
+            for frame in rest {
+                if count > 0 && outgoing.head.len() + frame.len() > WINDOW {
+                    break;
+                }
+                outgoing.head.extend_from_slice(frame);
+                count += 1;
+            }
+            channel.send(&outgoing, options.deadline, interrupt)?;
+            for _ in 0..count {
+                taken(channel.receive_reply(&self.allocator, options.deadline, interrupt)?);
+            }
+            rest = &rest[count..];
+        }
+        worker.give_back(lane, channel);
+        Ok(())
+    }
+
+    fn take(&self, worker: &Worker<A::Buffer>, lane: Lane) -> Option<Channel<A::Buffer>> {
+        loop {
+            let mut channel = worker.take(lane)?;
+            // Over TCP a write to a closed peer succeeds, so look first; a Unix socket tells at the write.
+            if channel.generation == generation() && (worker.lease.is_some() || !channel.is_stale()) {
+                return Some(channel);
+            }
+        }
+    }
+
+    fn slot(&self) -> &RwLock<Option<Arc<Home<A::Buffer>>>> {
+        self.home.get(|| RwLock::new(None))
+    }
+
+    /// Where the service lives, as far as is known: no I/O. `None` when it takes a look, [`Client::refresh`].
+    #[inline]
+    pub fn known_home(&self) -> Option<Arc<Home<A::Buffer>>> {
+        let home = self.slot().read();
+        let home = home.as_ref()?;
+        let complete = home.workers.len() == home.expected || home.found.elapsed() < LOOK_AGAIN;
+        complete.then(|| Arc::clone(home))
+    }
+
+    /// Looks who serves the name now.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], without waiting for a service that is not there.
+    pub fn refresh(&self, deadline: Deadline, interrupt: Interrupt<'_>) -> Result<Arc<Home<A::Buffer>>> {
+        let leases = match &self.options.target {
+            Target::Tcp { .. } => Vec::new(),
+            Target::Local { service } => {
+                let leases = Registry::open()?.find(service)?;
+                if leases.is_empty() {
+                    return Err(self.not_found());
+                }
+                leases
+            }
+        };
+        let expected = leases.iter().map(|lease| usize::from(lease.workers)).max().unwrap_or(1);
+        let mut workers: Vec<Worker<A::Buffer>> = match leases.is_empty() {
+            true => vec![Worker::new(None)],
+            false => leases.into_iter().map(|lease| Worker::new(Some(lease))).collect(),
+        };
+        let mut last = self.not_found();
+        let mut opened = None;
+        let mut alive = Vec::with_capacity(workers.len());
+        for worker in workers.drain(..) {
+            if opened.is_some() {
+                alive.push(worker);
+                continue;
+            }
+            match self.open(&worker, Lane::Plain, deadline, interrupt) {
+                Ok(channel) => {
+                    opened = Some(channel);
+                    alive.push(worker);
+                }
+                Err(error) if error.code == Code::ServiceUnavailable => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(mut channel) = opened else { return Err(last) };
+        let schema = self.schema_over(&mut channel, deadline, interrupt)?;
+        let mut home = Home::new(schema, alive, expected);
+        if home.workers.len() > 1 {
+            let key = self.builtin(&mut channel, builtin::KEY, INSTANCE, deadline, interrupt)?;
+            home.settle(key.payload());
+        }
+        if let Some(worker) = home.workers.first() {
+            worker.give_back(Lane::Plain, channel);
+        }
+        let home = Arc::new(home);
+        *self.slot().write() = Some(Arc::clone(&home));
+        Ok(home)
+    }
+
+    fn schema_over(
+        &self,
+        channel: &mut Channel<A::Buffer>,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Arc<Schema>> {
+        if let Some(schema) = known_schema(&channel.welcome.schema) {
+            return Ok(schema);
+        }
+        let reply = self.builtin(channel, builtin::DESCRIBE, 0, deadline, interrupt)?;
+        let document = rmp::decode::read_str_from_slice(reply.payload())
+            .map_err(|_| Error::protocol("a schema document that is no string"))?
+            .0;
+        let schema = Arc::new(Schema::parse(document)?);
+        remember_schema(&schema);
+        Ok(schema)
+    }
+
+    fn builtin(
+        &self,
+        channel: &mut Channel<A::Buffer>,
+        endpoint: u16,
+        instance: u32,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Frame<A::Buffer>> {
+        let mut outgoing = Outgoing::<Vec<u8>>::default();
+        let envelope = RequestEnvelope { call: 1, remaining: deadline.to_wire(), instance, endpoint };
+        frame::begin_request(&mut outgoing.head, 0, &envelope).finish_small(&mut outgoing.head);
+        channel.send(&outgoing, deadline, interrupt)?;
+        let reply = channel.receive_reply(&self.allocator, deadline, interrupt)?;
+        let envelope = ReplyEnvelope::read(reply.envelope())?;
+        if envelope.code != Code::Ok {
+            let message = failure_message(reply.payload());
+            return Err(Error::new(envelope.code, message).with_fate(envelope.fate));
+        }
+        Ok(reply)
+    }
+
+    fn open(
+        &self,
+        worker: &Worker<A::Buffer>,
+        lane: Lane,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Channel<A::Buffer>> {
+        let limits = &self.options.limits;
+        let patience = Deadline::after(limits.handshake_timeout).min_with(Some(deadline));
+        let stream = match (&self.options.target, &worker.lease) {
+            (Target::Tcp { host, port, .. }, _) => {
+                dial::tcp(host, *port, self.options.tls.as_ref(), patience, interrupt)?
+            }
+            (Target::Local { .. }, Some(lease)) => dial::unix(&lease.socket, patience, interrupt)?,
+            (Target::Local { .. }, None) => return Err(self.not_found()),
+        };
+        let introduction = Introduction {
+            service: self.service(),
+            nonce: worker.lease.as_ref().map(|lease| lease.nonce.as_slice()),
+            mode: Mode::OneCall,
+            lane,
+            token: self.options.token.as_ref(),
+            limits,
+        };
+        let dialled = dial::introduce(stream, introduction, channel::chunk(), patience, interrupt)?;
+        dialled
+            .stream
+            .set_blocking()
+            .map_err(|error| Error::io(Code::ServiceUnavailable, "preparing the connection", &error))?;
+        let mut channel =
+            Channel::new(dialled.stream, dialled.reader, dialled.welcome, limits.poll_budget, generation());
+        let bind = Outgoing::<Vec<u8>> { head: self.bind.clone(), buffers: Vec::new() };
+        channel.send(&bind, patience, interrupt).map_err(|error| error.with_fate(Fate::NotSent))?;
+        Ok(channel)
+    }
+
+    fn not_found(&self) -> Error {
+        Error::new(
+            Code::ServiceNotFound,
+            format!(
+                "no process of this user serves {:?}; start it, or see `ironbridge ps`",
+                self.options.target.service()
+            ),
+        )
+    }
+}
+
+/// A process that is stopping runs nothing more, but another may have taken its place.
+fn turned_away<B>(reply: &Frame<B>) -> Option<Error> {
+    let envelope = ReplyEnvelope::read(reply.envelope()).ok()?;
+    let stopping = envelope.code == Code::ServiceUnavailable && envelope.fate == Fate::Rejected;
+    stopping.then(|| Error::new(envelope.code, failure_message(reply.payload())).with_fate(envelope.fate))
+}
+
+/// Requests sent ahead of their replies, in bytes.
+const WINDOW: usize = 128 << 10;
+
+fn builtin_endpoint(id: u16) -> Endpoint {
+    Endpoint { id, coroutine: false, instance: false }
+}
+
+/// The text of a failure that carries no more than that: a msgpack string, or a map's `message`.
+fn failure_message(payload: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Failure {
+        message: String,
+    }
+    rmp_serde::from_slice::<Failure>(payload)
+        .map_or_else(|_| "the service refused".to_owned(), |failure| failure.message)
+}

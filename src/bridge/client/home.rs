@@ -1,0 +1,128 @@
+//! Where a service lives right now: its processes, the idle connections to each, its schema.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::bridge::hello::Lane;
+use crate::bridge::lease::LeaseRecord;
+use crate::bridge::schema::Schema;
+
+use super::channel::Channel;
+
+/// Idle connections kept for each process and lane.
+const MOST_IDLE: usize = 64;
+
+/// A service's processes as they were found.
+#[derive(Debug)]
+pub struct Home<B> {
+    /// What it offers.
+    pub schema: Arc<Schema>,
+    /// Its processes, at least one.
+    pub workers: Vec<Worker<B>>,
+    /// The one that has the instance of this client's arguments.
+    pub sticky: usize,
+    /// Processes that should be there.
+    pub expected: usize,
+    /// When it was found.
+    pub found: Instant,
+    next: AtomicUsize,
+}
+
+/// One process of a service.
+#[derive(Debug)]
+pub struct Worker<B> {
+    /// Its lease; none over TCP.
+    pub lease: Option<LeaseRecord>,
+    idle: [Mutex<Vec<Channel<B>>>; 2],
+}
+
+impl<B> Worker<B> {
+    /// A process with no connection yet.
+    #[must_use]
+    pub fn new(lease: Option<LeaseRecord>) -> Self {
+        Self { lease, idle: [Mutex::default(), Mutex::default()] }
+    }
+
+    fn pool(&self, lane: Lane) -> &Mutex<Vec<Channel<B>>> {
+        match lane {
+            Lane::Plain => &self.idle[0],
+            Lane::Coroutine => &self.idle[1],
+        }
+    }
+
+    /// The idle connection used last: its memory is the warmest.
+    pub fn take(&self, lane: Lane) -> Option<Channel<B>> {
+        self.pool(lane).lock().pop()
+    }
+
+    /// Keeps a connection for the next call.
+    pub fn give_back(&self, lane: Lane, channel: Channel<B>) {
+        let mut idle = self.pool(lane).lock();
+        if idle.len() < MOST_IDLE {
+            idle.push(channel);
+        }
+    }
+
+    /// Closes the idle connections.
+    pub fn clear(&self) {
+        for pool in &self.idle {
+            let closed = std::mem::take(&mut *pool.lock());
+            drop(closed);
+        }
+    }
+}
+
+impl<B> Home<B> {
+    /// A home of these processes.
+    #[must_use]
+    pub fn new(schema: Arc<Schema>, workers: Vec<Worker<B>>, expected: usize) -> Self {
+        let expected = expected.max(workers.len());
+        Self { schema, workers, sticky: 0, expected, found: Instant::now(), next: AtomicUsize::new(0) }
+    }
+
+    /// The process for a call: the instance's own, or the next one in turn.
+    #[must_use]
+    pub fn worker(&self, instance: bool) -> &Worker<B> {
+        let count = self.workers.len();
+        let at = match (count, instance) {
+            (1, _) => 0,
+            (_, true) => self.sticky,
+            (_, false) => self.next.fetch_add(1, Ordering::Relaxed) % count,
+        };
+        &self.workers[at]
+    }
+
+    /// Settles which process has the instance of this canonical key: the highest of the hashes of key and
+    /// nonce (rendezvous hashing), so that a process that comes or goes moves only its own instances.
+    pub fn settle(&mut self, key: &[u8]) {
+        let rank = |worker: &Worker<B>| {
+            let nonce = worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce);
+            Sha256::new().chain_update(key).chain_update(nonce).finalize()
+        };
+        self.sticky = (0..self.workers.len()).max_by_key(|&at| rank(&self.workers[at])).unwrap_or(0);
+    }
+}
+
+/// Schemas by hash: a process asks for each once.
+static SCHEMAS: std::sync::LazyLock<DashMap<String, Arc<Schema>>> = std::sync::LazyLock::new(DashMap::new);
+/// The most schemas remembered.
+const MOST_SCHEMAS: usize = 256;
+
+/// The schema of this hash, if this process has seen it.
+#[must_use]
+pub fn known_schema(hash: &str) -> Option<Arc<Schema>> {
+    SCHEMAS.get(hash).map(|schema| Arc::clone(&schema))
+}
+
+/// Remembers a schema.
+pub fn remember_schema(schema: &Arc<Schema>) {
+    if SCHEMAS.len() >= MOST_SCHEMAS {
+        SCHEMAS.clear();
+    }
+    SCHEMAS.insert(schema.hash.clone(), Arc::clone(schema));
+}

@@ -1,0 +1,184 @@
+//! A worker's life: wait for a connection, read it, run what it read, reply, look for more.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::bridge::hello::Mode;
+use crate::core::platform::readiness::Events;
+
+use super::connection::{A_MOMENT, Arrival, Connection};
+use super::engine::{BELL, Engine};
+use super::host::{Answer, Host};
+use super::seat::Seat;
+
+/// A batch's replies leave together, unless the batch takes longer than this.
+const TOGETHER: Duration = Duration::from_micros(100);
+
+/// Works until the service has stopped.
+pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
+    let mut worker = Worker { engine, seat, answer: Answer::default() };
+    while !engine.stopped.load(Ordering::Acquire) {
+        engine.idle.fetch_add(1, Ordering::SeqCst);
+        // A call that was left before this worker counted as idle rang no bell.
+        let ready = if engine.waiting() > 0 { Ok(None) } else { engine.poller.wait(None) };
+        engine.leave_reading();
+        match ready {
+            Ok(Some(ready)) if ready.token == BELL => {}
+            Ok(Some(ready)) => {
+                if let Some(connection) = engine.connection(ready.token) {
+                    if ready.hangup {
+                        engine.give_up(connection.token, None);
+                    }
+                    if connection.turn().take() {
+                        worker.read(&connection);
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                engine.host.log(&format!("waiting for callers: {error}"));
+                return;
+            }
+        }
+        worker.run_waiting();
+    }
+    // The bell is edge-triggered: pass the word on.
+    engine.bell.ring();
+}
+
+/// A connection was called while a call held its turn, and that call has ended somewhere: read it again.
+///
+/// The turn is the caller's. The poller tells of an edge once, so ask it to look again.
+pub(super) fn look_again<H: Host>(engine: &Arc<Engine<H>>, connection: &Arc<Connection<H>>) {
+    connection.turn().force_free();
+    let events = Events::IN | Events::RDHUP | Events::ET;
+    // Changing the watch makes the poller report what is readable now.
+    let changed =
+        connection.with_stream(|stream| engine.poller.change(stream.fd(), connection.token, events));
+    if changed.is_err() {
+        engine.end_connection(connection);
+    }
+}
+
+struct Worker<'a, H: Host> {
+    engine: &'a Arc<Engine<H>>,
+    seat: &'a Arc<Seat<H>>,
+    answer: Answer<H::Out>,
+}
+
+impl<H: Host> Worker<'_, H> {
+    /// Reads a connection whose turn this worker has.
+    fn read(&mut self, connection: &Arc<Connection<H>>) {
+        match connection.mode {
+            Mode::OneCall => self.read_one_call(connection),
+            Mode::Multiplexed => self.read_multiplexed(connection),
+        }
+    }
+
+    /// One call after the other, each answered before the next is looked at.
+    fn read_one_call(&mut self, connection: &Arc<Connection<H>>) {
+        let engine = self.engine;
+        loop {
+            let frame = match connection.read(&engine.host) {
+                Ok(Arrival::Frame(frame)) => frame,
+                Ok(Arrival::Nothing) => {
+                    if connection.poll(engine.limits.poll_budget) {
+                        continue;
+                    }
+                    if connection.turn().give_back() {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(Arrival::Closed) => return engine.end_connection(connection),
+                Err(error) => return engine.refuse(connection, &error),
+            };
+            match engine.accept(connection, frame, &mut self.answer) {
+                Ok(Some(call)) => {
+                    if !engine.run(call, self.seat, &mut self.answer, (false, true)) {
+                        // It ends elsewhere, and the turn comes back with its end.
+                        return;
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => return engine.refuse(connection, &error),
+            }
+        }
+    }
+
+    /// Takes what is there, lets others read on, then runs it.
+    fn read_multiplexed(&mut self, connection: &Arc<Connection<H>>) {
+        let engine = self.engine;
+        loop {
+            let Some(taken) = self.take_in(connection) else { return };
+            if taken == BATCH || !connection.turn().give_back() {
+                look_again(engine, connection);
+            }
+            if taken > 1 {
+                engine.attend();
+            }
+            self.run_waiting();
+            if !connection.turn().take() {
+                return;
+            }
+            if !connection.poll(engine.limits.poll_budget) && connection.turn().give_back() {
+                return;
+            }
+        }
+    }
+
+    /// Reads a batch of calls to where workers look next; `None` when the connection has ended.
+    fn take_in(&mut self, connection: &Arc<Connection<H>>) -> Option<usize> {
+        let engine = self.engine;
+        let mut taken = 0;
+        while taken < BATCH {
+            let accepted = match connection.read(&engine.host) {
+                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, &mut self.answer),
+                Ok(Arrival::Nothing) => break,
+                Ok(Arrival::Closed) => {
+                    engine.end_connection(connection);
+                    return None;
+                }
+                Err(error) => Err(error),
+            };
+            match accepted {
+                Ok(Some(call)) => {
+                    engine.take_in(call);
+                    taken += 1;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    engine.refuse(connection, &error);
+                    return None;
+                }
+            }
+        }
+        Some(taken)
+    }
+
+    /// Runs the calls that wait, until none does.
+    fn run_waiting(&mut self) {
+        let engine = self.engine;
+        while let Some(first) = engine.next_waiting() {
+            let mut next = Some(first);
+            let (seat, answer) = (self.seat, &mut self.answer);
+            engine.host.together(&mut || {
+                let began = Instant::now();
+                while let Some(call) = next.take() {
+                    engine.run(call, seat, answer, (true, false));
+                    if began.elapsed() < TOGETHER {
+                        next = engine.next_waiting();
+                    }
+                }
+            });
+            for connection in self.seat.take_unsent() {
+                let sent = connection.flush(A_MOMENT);
+                engine.after_send(&connection, sent);
+            }
+        }
+    }
+}
+
+/// The most calls taken from one multiplexed connection before they are run.
+const BATCH: usize = 256;

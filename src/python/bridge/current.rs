@@ -1,0 +1,142 @@
+//! The call that the running code serves: its deadline travels with the calls it makes, and it can ask whether
+//! anybody still waits for it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::bridge::server::connection::Connection;
+use crate::bridge::server::seat::Seat;
+use crate::core::deadline::Deadline;
+
+use super::host::PyHost;
+
+thread_local! {
+    /// The call of this worker's thread. A coroutine's is in a context variable instead.
+    static ON_THREAD: RefCell<Option<Serving>> = const { RefCell::new(None) };
+}
+
+/// Whether this process runs coroutines' calls: only then is the context variable worth a look.
+static COROUTINES: AtomicBool = AtomicBool::new(false);
+
+/// A call that user code serves.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub(super) id: u64,
+    pub(super) endpoint: u16,
+    pub(super) names: Arc<[String]>,
+    pub(super) connection: Arc<Connection<PyHost>>,
+    pub(super) deadline: Option<Deadline>,
+    pub(super) watch: Watch,
+}
+
+/// How a call learns that it was given up.
+#[derive(Clone)]
+pub(super) enum Watch {
+    /// A plain endpoint's: its worker's seat, and the call's number there.
+    Seat(Arc<Seat<PyHost>>, u64),
+    /// A coroutine's.
+    Flag(Arc<AtomicBool>),
+}
+
+/// The call that the running endpoint serves.
+#[pyclass(frozen, name = "Call", module = "ironbridge._engine")]
+pub(super) struct CurrentCall(Serving);
+
+#[pymethods]
+impl CurrentCall {
+    /// Its number, unique on its connection.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The endpoint's name.
+    #[getter]
+    fn endpoint(&self) -> &str {
+        self.0.names.get(usize::from(self.0.endpoint)).map_or("", String::as_str)
+    }
+
+    /// Where the caller is: `unix`, `tcp:HOST:PORT` or `tls:HOST:PORT`.
+    #[getter]
+    fn peer(&self) -> &str {
+        &self.0.connection.peer
+    }
+
+    /// Whether its caller has gone, cancelled it, or its deadline has passed.
+    #[getter]
+    fn cancelled(&self) -> bool {
+        self.0.deadline.is_some_and(Deadline::passed)
+            || match &self.0.watch {
+                Watch::Seat(seat, number) => seat.is_cancelled(*number),
+                Watch::Flag(flag) => flag.load(Ordering::Relaxed),
+            }
+    }
+
+    /// Seconds until its deadline; `None` when its caller named none.
+    #[getter]
+    fn remaining(&self) -> Option<f64> {
+        self.0.deadline.map(|deadline| deadline.remaining().as_secs_f64())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Call {} of {:?} from {}>", self.id(), self.endpoint(), self.peer())
+    }
+}
+
+/// Marks this thread as serving a call until the guard is dropped.
+pub(super) fn serve(serving: Serving) -> impl Drop {
+    struct Guard(Option<Serving>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let outer = self.0.take();
+            ON_THREAD.with(|current| *current.borrow_mut() = outer);
+        }
+    }
+    Guard(ON_THREAD.with(|current| current.borrow_mut().replace(serving)))
+}
+
+/// The context variable that holds a coroutine's call.
+pub(super) fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let variable = VARIABLE.get_or_try_init(py, || {
+        let made = py.import("contextvars")?.call_method1("ContextVar", ("ironbridge_call",))?;
+        COROUTINES.store(true, Ordering::Relaxed);
+        PyResult::Ok(made.unbind())
+    })?;
+    Ok(variable.bind(py))
+}
+
+/// A call as user code sees it.
+pub(super) fn object(py: Python<'_>, serving: Serving) -> PyResult<Bound<'_, CurrentCall>> {
+    Bound::new(py, CurrentCall(serving))
+}
+
+/// The call that the running code serves; `None` outside any.
+#[pyfunction]
+pub(super) fn current_call(py: Python<'_>) -> PyResult<Option<Bound<'_, CurrentCall>>> {
+    if let Some(serving) = ON_THREAD.with(|current| current.borrow().clone()) {
+        return object(py, serving).map(Some);
+    }
+    if !COROUTINES.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let found = variable(py)?.call_method1("get", (py.None(),))?;
+    Ok(found.cast_into::<CurrentCall>().ok())
+}
+
+/// The deadline of the call that the running code serves: what it calls in turn has no longer.
+pub(super) fn deadline(py: Python<'_>) -> Option<Deadline> {
+    let on_thread = ON_THREAD.with(|current| current.borrow().as_ref().map(|serving| serving.deadline));
+    match on_thread {
+        Some(deadline) => deadline,
+        None if COROUTINES.load(Ordering::Relaxed) => {
+            let found = variable(py).ok()?.call_method1("get", (py.None(),)).ok()?;
+            found.cast_into::<CurrentCall>().ok()?.get().0.deadline
+        }
+        None => None,
+    }
+}
