@@ -9,6 +9,7 @@ mod buffers;
 mod canonical;
 mod classes;
 mod decode;
+mod dtypes;
 mod encode;
 mod extensions;
 mod keys;

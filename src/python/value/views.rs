@@ -32,7 +32,7 @@ pub(super) fn decode_bytearray<'py>(py: Python<'py>, content: &[u8]) -> Outcome<
     Ok(PyByteArray::new(py, content).into_any())
 }
 
-/// `[format, shape, data]`; a writable one is over a bytearray, `[format, shape, data, true]`.
+/// `[format, shape, writable, data]`
 pub(super) fn encode_memoryview(encoder: &mut Encoder<'_>, value: &Bound<'_, PyAny>) -> Outcome<()> {
     let export = Export::full(value).map_err(Refusal::while_doing(value.py(), "a memoryview"))?;
     let Some(format) = native_format(&export) else {
