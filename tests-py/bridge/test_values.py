@@ -145,13 +145,15 @@ def test_no_reference_is_kept() -> None:
     for _ in range(20):
         use()
     assert [sys.getrefcount(one) for one in (*value, *refused, Point, Order, print)] == before
-    growths = []
-    for _ in range(2):
+    blocks, growths = sys.getallocatedblocks(), []
+    for _ in range(3):
         start = resident()
-        for _ in range(30):
+        for _ in range(20):
             use()
         growths.append(resident() - start)
-    assert growths[-1] < 1 << 20
+    assert sys.getallocatedblocks() - blocks < 100
+    # Memory comes in steps of a megabyte: what leaks takes one in every round.
+    assert min(growths) < 1 << 20
 
 
 def test_threads_encode_what_others_change() -> None:

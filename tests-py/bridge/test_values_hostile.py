@@ -88,15 +88,16 @@ def mutants(seed: int, count: int) -> Iterator[tuple[bytes, list[bytes | bytearr
 
 
 def storm(count: int) -> None:
-    growth = 0
+    growths = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of some spellings of dtypes
-        for half in range(2):
+        for quarter in range(4):
             before = resident()
-            for payload, buffers in mutants(half, count // 2):
+            for payload, buffers in mutants(quarter, count // 4):
                 decode(payload, buffers)
-            growth = resident() - before
-    assert growth < 1 << 20
+            growths.append(resident() - before)
+    # Over the second half. Memory comes in steps of a megabyte: what leaks takes one in both quarters.
+    assert min(growths[2:]) < 1 << 20
 
 
 def test_mutated_values_are_read_or_refused_and_nothing_grows() -> None:
