@@ -8,10 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import ironbridge.bridge as meta
 import pytest
 from harness import Program
-
-import ironbridge.bridge as meta
 
 DOCUMENT = Path(__file__).parents[2] / "examples" / "document"
 
