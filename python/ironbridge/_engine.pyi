@@ -162,8 +162,8 @@ class Server:
         `host`, `port`, `token`, `tls_cert`, `tls_key` (None), `worker` (0), `workers` (1),
         `group` (None, 32 hexadecimal digits that the workers of one service share),
         `supervisor` (None, the process that `handle.pid` names when it is not this one),
-        `detached` (False), `log_calls` (None, or a function called after each call with
-        `(endpoint, args, kwargs, result, error, seconds)`).
+        `detached` (False), `parent` (None, the process with whose end this service ends), `log_calls`
+        (None, or a function called after each call: `(endpoint, args, kwargs, result, error, seconds)`).
         """
 
     def open(self) -> Opened:
@@ -198,9 +198,6 @@ def daemon_statistics(service: str, nonce: str, timeout: float) -> str:
         ServiceNotFound: no daemon of that name and nonce holds its lease.
         ServiceUnavailable: it does not answer within `timeout`.
     """
-
-def watch_parent(pid: int) -> None:
-    """Ties this process to that one: when it ends, this one drains as if told to terminate."""
 
 # The codec of values by itself, for tests and tools. `changes` are of the limits max_frame, max_depth, max_items and
 # out_of_band. A buffer is a bytearray where the receiver is to have one.

@@ -348,6 +348,16 @@ def _derive(origin: type[Exception]) -> type[RemoteExecutionError]:
     return known
 
 
+def _main_called(module: str) -> Any:
+    """The main program, if a daemon of its calls it so: by its file's name, or as `__mp_main__`."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return main if spec.name == module else None
+    file = str(getattr(main, "__file__", None) or "").rpartition("/")[2]
+    return main if module in ("__mp_main__", file.removesuffix(".py")) else None
+
+
 def _loaded(module: str, qualname: str) -> type[Exception] | None:
     """The exception class of that name, if its module is loaded already."""
     # A daemon runs its parent's main file under the second name.

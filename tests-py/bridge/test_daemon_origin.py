@@ -70,10 +70,6 @@ def test_in_a_file_whose_name_is_no_modules(start: Start) -> None:
     assert about(start(SERVICE + CALL, name="my-program.py"))["module"] == "__mp_main__"
 
 
-def test_in_a_file_that_shares_its_name_with_another_module(start: Start) -> None:
-    assert about(start(SERVICE + CALL, name="json.py"))["module"] == "__mp_main__"
-
-
 def test_in_a_module_of_a_package_run_with_m(start: Start) -> None:
     start("", name="package/__init__.py").wait_exit()
     program = start(SERVICE + CALL, name="package/inner.py", module="package.inner")
@@ -94,8 +90,8 @@ def test_in_a_package_whose_init_runs_it(start: Start) -> None:
 
 
 def test_under_the_main_guard_by_value(start: Start) -> None:
-    indented = "\n".join("    " + line for line in (SERVICE + CALL).splitlines())
-    program = start('if __name__ == "__main__":\n' + indented.replace("        ", "    ", 1))
+    indented = textwrap.indent(textwrap.dedent(SERVICE + CALL), "    ")
+    program = start('if __name__ == "__main__":\n' + indented)
     assert about(program)["main"] == "__main__"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import ironbridge.bridge as meta
 import pytest
-from harness import Program
+from harness import Program, wait_until
 
 DOCUMENT = Path(__file__).parents[2] / "examples" / "document"
 
@@ -27,6 +28,7 @@ Cliente finalizado. A conexão foi fechada.
 def runtime_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of services here are nobody else's."""
     monkeypatch.setenv("IRONBRIDGE_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture
@@ -42,8 +44,6 @@ def daemon_of(service: Program) -> int:
 
 
 def ended(pidfd: int, deadline: float = 10.0) -> bool:
-    import select
-
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(deadline * 1000))
@@ -67,6 +67,7 @@ def test_the_client_attaches_when_the_service_runs_already(service: Program) -> 
 def test_ctrl_c_ends_the_service_as_the_document_says(service: Program) -> None:
     pid = daemon_of(service)
     pidfd = os.pidfd_open(pid)
+    wait_until(service.waits, what="the program waits in join()")
     # A terminal's Ctrl+C goes to the daemon as well.
     os.killpg(service.pid, signal.SIGINT)
     assert service.wait_exit() == 0, service.output
@@ -92,7 +93,7 @@ def test_an_unrelated_program_connects(service: Program) -> None:
 
 def test_the_public_service_is_reached_over_tcp() -> None:
     source = (
-        "import public_service, ironbridge._bridge.handle as handles, sys\n"
+        "import public_service, sys\n"
         "print('up', flush=True)\n"
         "sys.stdin.readline()\n"
     )

@@ -121,6 +121,10 @@ class Program:
         """Ctrl+C."""
         self.signal(signal.SIGINT)
 
+    def waits(self) -> bool:
+        """Whether its main thread sleeps, in whatever call."""
+        return _state(self.pid) == "S"
+
     def freeze(self, deadline: float = 10.0) -> None:
         """Stops the process where it is (SIGSTOP); returns when it stands still."""
         self.signal(signal.SIGSTOP)

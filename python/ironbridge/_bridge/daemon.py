@@ -23,7 +23,7 @@ def main(job: dict[str, Any], descriptor: int) -> NoReturn:
     except BaseException as error:
         report_failure(descriptor, error)
         _end(1)
-    report(descriptor, {"ready": True, **opened})
+    report(descriptor, {"ready": True, "tcp": opened["tcp"], "token": opened["token"]})
     try:
         server.run()
     except BaseException:
@@ -35,11 +35,8 @@ def main(job: dict[str, Any], descriptor: int) -> NoReturn:
 def _settle(job: dict[str, Any]) -> None:
     import signal
 
-    from .. import _engine
-
     # Ctrl+C goes to every process of the terminal; what it means is the parent's to say.
     signal.signal(signal.SIGINT, _ignored)
-    _engine.watch_parent(job["parent"])
     if job["compat"]:
         from .. import compat
 
@@ -85,7 +82,11 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
         ],
         factory=owner,
         classes=known,
-        options={**options, "log_calls": logs.calls(name) if options["logger"] else None},
+        options={
+            **options,
+            "parent": job["parent"],
+            "log_calls": logs.calls(name) if options["logger"] else None,
+        },
     )
     opened = server.open()
     signal.signal(signal.SIGTERM, lambda number, frame: server.drain())

@@ -95,7 +95,7 @@ class Supervisor:
                 if worker.process is not None:
                     worker.process.kill()
             raise
-        return {**reports[0], "pid": os.getpid()}
+        return reports[0]
 
     def run(self) -> None:
         """Keeps the workers running; returns when all have ended after it was told to stop."""

@@ -1,6 +1,7 @@
 //! Which classes a peer's values may be rebuilt as. Names are looked up, never imported.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use pyo3::ffi;
 use pyo3::intern;
@@ -11,6 +12,8 @@ use super::known::loaded_module;
 use super::refusal::{Outcome, Refusal};
 
 const MAIN: &str = "__main__";
+/// What a daemon calls its parent's main file when that is no module of its own.
+const MAIN_IN_DAEMON: &str = "__mp_main__";
 /// The longest name of a class.
 const MAX_NAME: usize = 1024;
 
@@ -95,12 +98,19 @@ fn loaded_class<'py>(py: Python<'py>, module: &str, qualname: &str) -> Option<Bo
     Some(class)
 }
 
-/// The main program, if `python -m module` runs it.
+/// The main program, if that module's code is what it runs: `python -m module`, or `python module.py`, whose
+/// daemon imports it under that name, or under `__mp_main__` where an import would find another module.
 fn main_called<'py>(py: Python<'py>, module: &str) -> Option<Bound<'py, PyAny>> {
     let main = loaded_module(py, MAIN)?;
-    let spec = main.getattr(intern!(py, "__spec__")).ok()?;
-    let name = spec.getattr(intern!(py, "name")).ok()?;
-    (name.extract::<&str>().ok()? == module).then_some(main)
+    let spec = main.getattr(intern!(py, "__spec__")).ok().filter(|spec| !spec.is_none());
+    let called = match spec {
+        Some(spec) => spec.getattr(intern!(py, "name")).ok()?.extract::<&str>().ok()? == module,
+        None => {
+            let file = main.getattr(intern!(py, "__file__")).ok()?.extract::<PathBuf>().ok()?;
+            module == MAIN_IN_DAEMON || file.file_stem().is_some_and(|stem| stem == module)
+        }
+    };
+    called.then_some(main)
 }
 
 /// The name of a class on the wire.
