@@ -360,10 +360,7 @@ def _main_called(module: str) -> Any:
 
 def _loaded(module: str, qualname: str) -> type[Exception] | None:
     """The exception class of that name, if its module is loaded already."""
-    # A daemon runs its parent's main file under the second name.
-    found: Any = (
-        builtins if module == "builtins" else sys.modules.get("__main__" if module == "__mp_main__" else module)
-    )
+    found: Any = builtins if module == "builtins" else sys.modules.get(module) or _main_called(module)
     for part in qualname.split("."):
         # Only what is there already: a lazy module's __getattr__ may import.
         found = getattr(found, "__dict__", {}).get(part)

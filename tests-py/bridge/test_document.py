@@ -92,11 +92,7 @@ def test_an_unrelated_program_connects(service: Program) -> None:
 
 
 def test_the_public_service_is_reached_over_tcp() -> None:
-    source = (
-        "import public_service, sys\n"
-        "print('up', flush=True)\n"
-        "sys.stdin.readline()\n"
-    )
+    source = "import public_service, sys\nprint('up', flush=True)\nsys.stdin.readline()\n"
     with Program.python(source, cwd=DOCUMENT) as program:
         program.wait_line("up")
         told = program.wait_line(r'connect\("(tcp://[^"]+)", token="([^"]+)"\)')
