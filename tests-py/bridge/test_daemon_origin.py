@@ -273,7 +273,7 @@ def test_the_services_own_classes_cross_from_and_to_the_main_file(start: Start) 
         """
     )
     assert program.wait_exit() == 0, program.output
-    assert program.stdout == ["caught Lost: here"]
+    assert program.stdout == ["caught program.Lost: here"]
 
 
 @pytest.mark.parametrize(
