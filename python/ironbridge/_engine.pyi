@@ -162,8 +162,7 @@ class Server:
         `host`, `port`, `token`, `tls_cert`, `tls_key` (None), `worker` (0), `workers` (1),
         `group` (None, 32 hexadecimal digits that the workers of one service share),
         `supervisor` (None, the process that `handle.pid` names when it is not this one),
-        `detached` (False), `parent` (None, the process with whose end this service ends), `log_calls`
-        (None, or a function called after each call: `(endpoint, args, kwargs, result, error, seconds)`).
+        `detached` (False), `parent` (None, the process with whose end this service ends).
         """
 
     def open(self) -> Opened:
@@ -191,6 +190,9 @@ class Call:
 def current_call() -> Call | None: ...
 def leases(name: str | None = None) -> list[Lease]: ...
 def runtime_directory() -> str: ...
+def daemon_answers(service: str, nonce: str) -> bool:
+    """Whether the daemon that holds this lease answers, within a second."""
+
 def daemon_statistics(service: str, nonce: str, timeout: float) -> str:
     """What one live daemon counts, as JSON.
 

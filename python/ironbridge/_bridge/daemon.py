@@ -61,6 +61,7 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
     annotated = [endpoint.function for endpoint in endpoints]
     classes = _signatures.classes([*annotated, _signatures.initialiser(owner)])
     document = service.schema(name, owner, endpoints, classes)
+    log = logs.calls(name, endpoints) if options["logger"] else None
     main_module = sys.modules["__main__"].__dict__.get("__name__")
     known = {**classes}
     for path, kind in classes.items():
@@ -76,20 +77,28 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
                 entry["name"],
                 "instance" if endpoint.kind == "instance" else "free",
                 endpoint.coroutine,
-                endpoint.attribute if endpoint.kind == "instance" else endpoint.function,
+                endpoint.attribute if endpoint.kind == "instance" else log.free(endpoint) if log else endpoint.function,
             )
             for entry, endpoint in service.pairs(document, endpoints)
         ],
-        factory=owner,
+        factory=log.factory(owner) if log and owner else owner,
         classes=known,
         options={
             **options,
             "parent": job["parent"],
-            "log_calls": logs.calls(name) if options["logger"] else None,
         },
     )
+    told: list[int] = []
+
+    def terminate(number: int, frame: object) -> None:
+        told.append(number)
+        server.drain()
+
+    # Before the name is claimed: from then on anybody may tell this process to end.
+    signal.signal(signal.SIGTERM, terminate)
     opened = server.open()
-    signal.signal(signal.SIGTERM, lambda number, frame: server.drain())
+    if told:
+        server.drain()
     return server, opened
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 from .. import _engine
-from ..errors import IronbridgeError, ServiceAlreadyExists
+from ..errors import ServiceAlreadyExists
 from . import handle as handles
 from . import launch, origin
 from .handle import DaemonHandle
@@ -52,27 +52,11 @@ def elsewhere(name: str) -> DaemonHandle:
 
 def _live(name: str) -> Lease | None:
     """The lease of a daemon that answers. One that is draining has given the name up."""
-    serving = [lease for lease in _engine.leases(name) if lease["state"] == "serving"]
-    return serving[0] if serving and _answers(name) else None
-
-
-def _answers(name: str) -> bool:
-    # A lock may outlive its daemon, in a process that inherited it: only an answer says that it lives.
-    try:
-        _engine.Client(
-            name,
-            (),
-            {},
-            wait=0.0,
-            poll_interval=0.01,
-            token=None,
-            tls_ca=None,
-            call_timeout=None,
-            api_classes=None,
-        ).close()
-    except IronbridgeError:
-        return False
-    return True
+    for lease in _engine.leases(name):
+        # A lock may outlive its daemon, in a process that inherited it: only an answer says that it lives.
+        if lease["state"] == "serving" and _engine.daemon_answers(name, lease["nonce"]):
+            return lease
+    return None
 
 
 def _attach(lease: Lease, identity: str) -> DaemonHandle | None:
@@ -81,7 +65,7 @@ def _attach(lease: Lease, identity: str) -> DaemonHandle | None:
     Raises:
         ServiceAlreadyExists: it serves another class.
     """
-    name, pid = lease["service"], lease.get("supervisor") or lease["pid"]
+    name, pid = lease["service"], lease["supervisor"] or lease["pid"]
     if lease["identity"] != identity:
         raise ServiceAlreadyExists(
             f"service {name!r} is another class's: process {pid} serves {lease['identity']} under that name, "

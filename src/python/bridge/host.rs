@@ -36,8 +36,6 @@ pub(super) struct PyHost {
     pub(super) positional: Vec<String>,
     pub(super) classes: Classes,
     pub(super) limits: Limits,
-    /// Called after each call when calls are logged.
-    pub(super) log_call: Option<Py<PyAny>>,
     pub(super) event_loop: EventLoop,
 }
 
@@ -276,7 +274,8 @@ impl PyHost {
     fn write_failure(&self, py: Python<'_>, error: &PyErr, answer: &mut Answer<OutBuffer>) -> PyResult<()> {
         static TO_WIRE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let to_wire = TO_WIRE.import(py, "ironbridge.errors", "to_wire")?;
-        let detail = to_wire.call1((error.value(py),))?;
+        // Taken out of its wrapper, the exception has its traceback.
+        let detail = to_wire.call1((error.clone_ref(py).into_value(py),))?;
         let detail = detail.cast::<PyDict>()?;
         answer.code = Code::RemoteExecution;
         if self.write_detail(py, detail, answer).is_err() {

@@ -22,6 +22,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(current::current_call, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(registry::leases, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::daemon_answers, module)?)?;
     module.add_function(wrap_pyfunction!(registry::runtime_directory, module)?)?;
     Ok(())
 }

@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::bridge::lease::LeaseRecord;
+use crate::bridge::client::probe::probe;
+use crate::bridge::lease::{LeaseRecord, Liveness};
 use crate::bridge::record::hex;
 use crate::bridge::registry::Registry;
 use crate::python::errors::raise;
@@ -24,6 +25,16 @@ pub(crate) fn leases<'py>(py: Python<'py>, name: Option<&str>) -> PyResult<Vec<B
 pub(crate) fn runtime_directory(py: Python<'_>) -> PyResult<std::ffi::OsString> {
     let found = py.detach(|| Registry::open()?.directory());
     Ok(found.map_err(|error| raise(py, &error))?.into_os_string())
+}
+
+/// Whether the daemon that holds this lease answers, within a deadline of a few seconds.
+#[pyfunction]
+pub(crate) fn daemon_answers(py: Python<'_>, service: &str, nonce: &str) -> PyResult<bool> {
+    let answers = py.detach(|| {
+        let leases = Registry::open()?.find(service)?;
+        Ok(leases.iter().any(|lease| hex(&lease.nonce) == nonce && probe(lease) == Liveness::Alive))
+    });
+    answers.map_err(|error| raise(py, &error))
 }
 
 fn describe<'py>(py: Python<'py>, record: &LeaseRecord) -> PyResult<Bound<'py, PyDict>> {

@@ -51,7 +51,6 @@ struct Settings {
     supervisor: Option<u32>,
     detached: Option<bool>,
     parent: Option<u32>,
-    log_calls: Option<Py<PyAny>>,
 }
 
 impl Settings {
@@ -72,7 +71,6 @@ impl Settings {
             supervisor: setting(options, "supervisor")?,
             detached: setting(options, "detached")?,
             parent: setting(options, "parent")?,
-            log_calls: setting::<Bound<'_, PyAny>>(options, "log_calls")?.map(Bound::unbind),
         })
     }
 }
@@ -124,7 +122,6 @@ impl Server {
             });
         }
         let event_loop = EventLoop::default();
-        let log_call = options.log_calls.as_ref().map(|hook| hook.clone_ref(py));
         let host = PyHost {
             kinds,
             targets,
@@ -133,7 +130,6 @@ impl Server {
             positional: positional(&schema),
             classes: declared,
             limits: limits.clone(),
-            log_call,
             event_loop: event_loop.clone(),
         };
         let (token, made_token) = tcp_token(&name, &options).map_err(|error| raise(py, &error))?;
