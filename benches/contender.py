@@ -18,11 +18,7 @@ ANSWER = 60.0
 
 
 class Failed(Exception):
-    """A contender did not start, or went; the text says why."""
-
-
-class Refused(Exception):
-    """It could not take one measure; the text says why."""
+    """A contender did not start or could not take a measure; the text says why."""
 
 
 class Contender:
@@ -68,15 +64,11 @@ class Contender:
         """Takes one measure."""
         if self.client is None:
             raise Failed("not started")
-        command = json.dumps({"measure": measure, "seconds": seconds}) + "\n"
-        try:
-            assert_pipe(self.client.stdin).write(command)
-            assert_pipe(self.client.stdin).flush()
-        except BrokenPipeError:
-            raise Failed("its client has ended") from None
+        assert_pipe(self.client.stdin).write(json.dumps({"measure": measure, "seconds": seconds}) + "\n")
+        assert_pipe(self.client.stdin).flush()
         reply: dict[str, Any] = json.loads(self.line(self.client, "client", ANSWER + 3 * seconds))
         if error := reply.get("error"):
-            raise Refused(error)
+            raise Failed(error)
         figures: Figures = reply["figures"]
         return figures
 

@@ -372,6 +372,12 @@ impl<B: AsMut<[u8]>> Reader<B> {
         self.start == self.end && self.large.is_none()
     }
 
+    /// Whether no large frame is being read.
+    #[must_use]
+    pub fn is_small(&self) -> bool {
+        self.large.is_none()
+    }
+
     /// Gives memory back while nothing is held.
     pub fn shrink(&mut self) {
         if self.is_empty() {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod frame;
 pub mod hello;
 pub mod lease;
+pub(crate) mod output;
 pub mod record;
 pub mod registry;
 pub mod schema;

@@ -6,5 +6,6 @@ pub mod error;
 pub mod instances;
 pub mod limits;
 pub mod observe;
+pub mod pending;
 pub mod platform;
 pub mod polling;

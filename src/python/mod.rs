@@ -11,5 +11,10 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     bridge::register(module)?;
-    value::register(module)
+    value::register(module)?;
+    // A forked child must leave its parent's connections and locks alone.
+    let hooks = pyo3::types::PyDict::new(module.py());
+    hooks.set_item("after_in_child", module.getattr("after_fork_in_child")?)?;
+    module.py().import("os")?.getattr("register_at_fork")?.call((), Some(&hooks))?;
+    Ok(())
 }

@@ -20,7 +20,7 @@ use crate::core::platform::fork::{ForkLocal, generation};
 
 use super::Interrupt;
 use super::channel::{self, Channel, Outgoing};
-use super::dial::{self, Introduction};
+use super::dial::{self, Dialled, Introduction};
 use super::home::{Home, Worker, known_schema, remember_schema};
 use super::target::Target;
 
@@ -54,8 +54,11 @@ pub struct Client<A: Allocate> {
     options: Options,
     bind: Vec<u8>,
     allocator: A,
-    home: ForkLocal<RwLock<Option<Arc<Home<A::Buffer>>>>>,
+    home: ForkLocal<Slot<A::Buffer>>,
 }
+
+/// Where the service was found, if it was.
+type Slot<B> = RwLock<Option<Arc<Home<B>>>>;
 
 /// How one call is made.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +151,7 @@ where
         }
     }
 
-    /// Begins a call: the frame is opened in `outgoing`, to which the arguments are then appended.
+    /// Begins a call of this number: the frame is opened in `outgoing`, to which the arguments are then appended.
     ///
     /// # Errors
     /// `EndpointNotFound`, with the nearest name.
@@ -157,7 +160,7 @@ where
         name: &'a str,
         home: Arc<Home<A::Buffer>>,
         outgoing: &mut Outgoing<O>,
-        options: CallOptions,
+        (call_number, options): (u64, CallOptions),
     ) -> Result<(Prepared<'a, A::Buffer>, frame::Open)> {
         let endpoint = match name {
             "$describe" => builtin_endpoint(builtin::DESCRIBE),
@@ -166,7 +169,7 @@ where
             _ => home.schema.endpoint(self.service(), name)?,
         };
         let envelope = RequestEnvelope {
-            call: 1,
+            call: call_number,
             remaining: options.deadline.to_wire(),
             instance: if endpoint.instance { INSTANCE } else { 0 },
             endpoint: endpoint.id,
@@ -290,7 +293,7 @@ where
         }
     }
 
-    fn slot(&self) -> &RwLock<Option<Arc<Home<A::Buffer>>>> {
+    fn slot(&self) -> &Slot<A::Buffer> {
         self.home.get(|| RwLock::new(None))
     }
 
@@ -301,6 +304,12 @@ where
         let home = home.as_ref()?;
         let complete = home.workers.len() == home.expected || home.found.elapsed() < LOOK_AGAIN;
         complete.then(|| Arc::clone(home))
+    }
+
+    /// Where the service was found last, if it was: it may have moved.
+    #[inline]
+    pub fn last_home(&self) -> Option<Arc<Home<A::Buffer>>> {
+        self.slot().read().clone()
     }
 
     /// Looks who serves the name now.
@@ -403,22 +412,7 @@ where
     ) -> Result<Channel<A::Buffer>> {
         let limits = &self.options.limits;
         let patience = Deadline::after(limits.handshake_timeout).min_with(Some(deadline));
-        let stream = match (&self.options.target, &worker.lease) {
-            (Target::Tcp { host, port, .. }, _) => {
-                dial::tcp(host, *port, self.options.tls.as_ref(), patience, interrupt)?
-            }
-            (Target::Local { .. }, Some(lease)) => dial::unix(&lease.socket, patience, interrupt)?,
-            (Target::Local { .. }, None) => return Err(self.not_found()),
-        };
-        let introduction = Introduction {
-            service: self.service(),
-            nonce: worker.lease.as_ref().map(|lease| lease.nonce.as_slice()),
-            mode: Mode::OneCall,
-            lane,
-            token: self.options.token.as_ref(),
-            limits,
-        };
-        let dialled = dial::introduce(stream, introduction, channel::chunk(), patience, interrupt)?;
+        let dialled = self.dial(worker, (Mode::OneCall, lane), channel::chunk(), patience, interrupt)?;
         dialled
             .stream
             .set_blocking()
@@ -428,6 +422,41 @@ where
         let bind = Outgoing::<Vec<u8>> { head: self.bind.clone(), buffers: Vec::new() };
         channel.send(&bind, patience, interrupt).map_err(|error| error.with_fate(Fate::NotSent))?;
         Ok(channel)
+    }
+
+    /// The frame that binds this client's constructor's arguments, due first on each connection.
+    pub fn bind_frame(&self) -> &[u8] {
+        &self.bind
+    }
+
+    /// Opens a connection to one of the service's processes.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], without waiting for a service that is not there.
+    pub fn dial(
+        &self,
+        worker: &Worker<A::Buffer>,
+        (mode, lane): (Mode, Lane),
+        chunk: usize,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Dialled<A::Buffer>> {
+        let stream = match (&self.options.target, &worker.lease) {
+            (Target::Tcp { host, port, .. }, _) => {
+                dial::tcp(host, *port, self.options.tls.as_ref(), deadline, interrupt)?
+            }
+            (Target::Local { .. }, Some(lease)) => dial::unix(&lease.socket, deadline, interrupt)?,
+            (Target::Local { .. }, None) => return Err(self.not_found()),
+        };
+        let introduction = Introduction {
+            service: self.service(),
+            nonce: worker.lease.as_ref().map(|lease| lease.nonce.as_slice()),
+            mode,
+            lane,
+            token: self.options.token.as_ref(),
+            limits: &self.options.limits,
+        };
+        dial::introduce(stream, introduction, chunk, deadline, interrupt)
     }
 
     fn not_found(&self) -> Error {

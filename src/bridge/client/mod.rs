@@ -3,9 +3,9 @@
 
 pub mod blocking;
 pub mod channel;
-pub mod control;
 pub mod dial;
 pub mod home;
+pub mod multiplex;
 pub mod probe;
 pub mod target;
 

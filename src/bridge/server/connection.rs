@@ -1,7 +1,7 @@
 //! One caller's connection, as the service sees it: who reads it, what waits to be sent, what it has bound.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, IoSlice};
+use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -12,11 +12,14 @@ use parking_lot::Mutex;
 
 use crate::bridge::frame::{Allocate, Frame, Reader};
 use crate::bridge::hello::{Lane, Mode};
+use crate::bridge::output::Output;
 use crate::bridge::stream::Stream;
 use crate::core::error::Result;
 use crate::core::instances::Slot;
 use crate::core::platform::socket::{Interest, wait};
 use crate::core::polling::Gate;
+
+pub(super) use crate::bridge::output::Sent;
 
 use super::call::Call;
 use super::host::{Answer, Host};
@@ -64,29 +67,6 @@ struct Input<H: Host> {
     partial: Option<Instant>,
 }
 
-/// What waits for the caller to read.
-struct Output<O> {
-    pieces: VecDeque<Piece<O>>,
-    /// Bytes of the first piece that are sent.
-    sent: usize,
-    queued: usize,
-    blocked: Option<Instant>,
-}
-
-enum Piece<O> {
-    Bytes(Vec<u8>),
-    Buffer(O),
-}
-
-impl<O: AsRef<[u8]>> Piece<O> {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Buffer(buffer) => buffer.as_ref(),
-        }
-    }
-}
-
 /// What came of reading.
 #[derive(Debug)]
 pub(super) enum Arrival<B> {
@@ -94,17 +74,6 @@ pub(super) enum Arrival<B> {
     Frame(Frame<B>),
     /// Nothing (more) yet.
     Nothing,
-    /// The caller has gone.
-    Closed,
-}
-
-/// What came of sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
-    /// Everything has left.
-    All,
-    /// The rest waits for room.
-    Blocked,
     /// The caller has gone.
     Closed,
 }
@@ -128,7 +97,7 @@ impl<H: Host> Connection<H> {
             stream: Mutex::new(stream),
             input: Mutex::new(Input { reader, gate: Gate::default(), partial: None }),
             turn: Turn::default(),
-            output: Mutex::new(Output { pieces: VecDeque::new(), sent: 0, queued: 0, blocked: None }),
+            output: Mutex::default(),
             bindings: Mutex::default(),
             gone: AtomicBool::new(false),
         }
@@ -150,7 +119,7 @@ impl<H: Host> Connection<H> {
         let first = !self.gone.swap(true, Ordering::AcqRel);
         if first {
             self.stream.lock().close();
-            self.output.lock().pieces.clear();
+            self.output.lock().clear();
             self.bindings.lock().clear();
         }
         first
@@ -231,136 +200,46 @@ impl<H: Host> Connection<H> {
     pub(super) fn is_stalled(&self, patience: Duration) -> bool {
         let late = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() > patience);
         let partial = self.input.try_lock().and_then(|input| input.partial);
-        late(partial) || late(self.output.lock().blocked)
+        late(partial) || late(self.output.lock().blocked())
     }
 
     /// Sends a sealed answer, with what waits before it.
     pub(super) fn send(&self, answer: &mut Answer<H::Out>) -> Sent {
         let mut output = self.output.lock();
-        if output.pieces.is_empty() && answer.buffers.is_empty() {
-            let head = answer.sealed();
-            let mut sent = 0;
-            // Nothing waits: the usual reply leaves from where it was written.
-            let mut stream = self.stream.lock();
-            match stream.write(head) {
-                Ok(count) if count == head.len() && !stream.wants_write() => return Sent::All,
-                Ok(count) => sent = count,
-                Err(error) if is_passing(&error) => {}
-                Err(_) => return Sent::Closed,
-            }
-            drop(stream);
-            output.sent = sent;
+        if answer.buffers.is_empty() {
+            return output.send(&mut self.stream.lock(), answer.sealed(), A_MOMENT);
         }
-        output.push(answer);
-        self.flush_locked(&mut output, A_MOMENT)
+        let (head, buffers) = answer.take_sealed();
+        output.push(head, buffers);
+        output.flush(&mut self.stream.lock(), A_MOMENT)
     }
 
     /// Queues a sealed answer; [`Connection::flush`] sends it. Returns the bytes that wait.
     pub(super) fn queue(&self, answer: &mut Answer<H::Out>) -> usize {
         let mut output = self.output.lock();
-        output.push(answer);
-        output.queued
+        let (head, buffers) = answer.take_sealed();
+        output.push(head, buffers);
+        output.queued()
     }
 
     /// Queues bytes of the engine's own.
     pub(super) fn queue_bytes(&self, bytes: &[u8]) {
-        let mut output = self.output.lock();
-        output.push_bytes(bytes);
+        self.output.lock().push(bytes, std::iter::empty());
     }
 
     /// Sends what waits, waiting for room at most for `patience`.
     pub(super) fn flush(&self, patience: Duration) -> Sent {
-        let mut output = self.output.lock();
-        self.flush_locked(&mut output, patience)
+        self.output.lock().flush(&mut self.stream.lock(), patience)
     }
 
     /// Bytes that wait for the caller to read.
     pub(super) fn queued(&self) -> usize {
-        self.output.lock().queued
-    }
-
-    fn flush_locked(&self, output: &mut Output<H::Out>, patience: Duration) -> Sent {
-        let mut stream = self.stream.lock();
-        while !output.pieces.is_empty() || stream.wants_write() {
-            let written = match output.pieces.len() {
-                0 => stream.flush().map(|()| 0),
-                1 => stream.write(&output.pieces[0].bytes()[output.sent..]),
-                _ => {
-                    let mut slices = [IoSlice::new(&[]); 16];
-                    let mut count = 0;
-                    for (slice, piece) in slices.iter_mut().zip(&output.pieces) {
-                        let skipped = if count == 0 { output.sent } else { 0 };
-                        *slice = IoSlice::new(&piece.bytes()[skipped..]);
-                        count += 1;
-                    }
-                    stream.write_vectored(&slices[..count])
-                }
-            };
-            match written {
-                Ok(count) => {
-                    output.advance(count);
-                    output.blocked = None;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_passing(&error) => {
-                    // A large reply fills the socket faster than its reader empties it: worth a short wait.
-                    if !patience.is_zero()
-                        && matches!(wait(stream.fd(), Interest::Writable, patience), Ok(true))
-                    {
-                        continue;
-                    }
-                    output.blocked.get_or_insert_with(Instant::now);
-                    return Sent::Blocked;
-                }
-                Err(_) => return Sent::Closed,
-            }
-        }
-        output.blocked = None;
-        Sent::All
+        self.output.lock().queued()
     }
 }
 
 /// A wait this short is cheaper than giving the connection to somebody else.
 pub(super) const A_MOMENT: Duration = Duration::from_millis(2);
-/// Pieces up to this length are joined.
-const JOINED: usize = 64 << 10;
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-impl<O: AsRef<[u8]>> Output<O> {
-    fn push(&mut self, answer: &mut Answer<O>) {
-        self.push_bytes(answer.sealed());
-        for buffer in answer.buffers.drain(..) {
-            self.queued += buffer.as_ref().len();
-            self.pieces.push_back(Piece::Buffer(buffer));
-        }
-    }
-
-    fn push_bytes(&mut self, bytes: &[u8]) {
-        self.queued += bytes.len();
-        match self.pieces.back_mut() {
-            Some(Piece::Bytes(last)) if last.len() + bytes.len() <= JOINED => last.extend_from_slice(bytes),
-            _ => self.pieces.push_back(Piece::Bytes(bytes.to_vec())),
-        }
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        self.queued = self.queued.saturating_sub(count);
-        while let Some(piece) = self.pieces.front() {
-            let left = piece.bytes().len() - self.sent;
-            if count < left {
-                self.sent += count;
-                return;
-            }
-            count -= left;
-            self.sent = 0;
-            self.pieces.pop_front();
-        }
-    }
-}
-
 /// Whose turn it is to read a connection. The descriptor is watched edge-triggered and never re-armed, so an
 /// event that comes while somebody reads must not be lost: it makes the reader look once more.
 #[derive(Debug, Default)]

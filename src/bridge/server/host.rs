@@ -140,6 +140,11 @@ impl<O: AsRef<[u8]>> Answer<O> {
     pub(super) fn sealed(&self) -> &[u8] {
         &self.head
     }
+
+    /// The same, and its buffers, which are taken.
+    pub(super) fn take_sealed(&mut self) -> (&[u8], impl Iterator<Item = O> + '_) {
+        (&self.head, self.buffers.drain(..))
+    }
 }
 
 impl<O: Outbound> Answer<O> {

@@ -193,16 +193,13 @@ impl<H: Host> Keeping<H> {
     }
 
     fn accept_failed(&mut self, error: &io::Error) {
-        match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) => {
-                self.keeper.engine.host.log(&format!(
-                    "cannot accept another caller: {error}; raise the limit of open files (ulimit -n)"
-                ));
-                self.watch_doors(Events::empty());
-                self.pause = Some(Instant::now() + Duration::from_millis(100));
-            }
-            // Nobody waits, or somebody went away while waiting.
-            _ => {}
+        // Anything else means that nobody waits, or that somebody went away while waiting.
+        if let Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) = error.raw_os_error() {
+            self.keeper.engine.host.log(&format!(
+                "cannot accept another caller: {error}; raise the limit of open files (ulimit -n)"
+            ));
+            self.watch_doors(Events::empty());
+            self.pause = Some(Instant::now() + Duration::from_millis(100));
         }
     }
 
@@ -324,10 +321,6 @@ impl<H: Host> Keeping<H> {
         if idle == 0 && !engine.hire() {
             needed = true;
             self.read_for_the_busy();
-            // A worker that became idle meanwhile has looked for waiting calls already.
-            if engine.waiting() > 0 && engine.idle.load(Ordering::SeqCst) > 0 {
-                engine.bell.ring();
-            }
         }
         let blocked = std::mem::take(&mut *engine.blocked.lock());
         for connection in blocked {

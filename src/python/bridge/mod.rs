@@ -1,10 +1,13 @@
 //! The bridge in Python: clients, the service that runs Python code, the registry.
 
 mod allocate;
+mod async_client;
 mod client;
+mod connected;
 mod current;
 mod event_loop;
 mod host;
+mod link;
 mod options;
 mod outcome;
 mod registry;
@@ -17,6 +20,8 @@ use pyo3::prelude::*;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::Client>()?;
     module.add_class::<client::Endpoint>()?;
+    module.add_class::<async_client::AsyncClient>()?;
+    module.add_class::<async_client::AsyncEndpoint>()?;
     module.add_class::<server::Server>()?;
     module.add_class::<current::CurrentCall>()?;
     module.add_function(wrap_pyfunction!(current::current_call, module)?)?;
@@ -24,7 +29,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registry::leases, module)?)?;
     module.add_function(wrap_pyfunction!(registry::daemon_answers, module)?)?;
     module.add_function(wrap_pyfunction!(registry::runtime_directory, module)?)?;
-    module.add_function(wrap_pyfunction!(registry::daemon_statistics, module)?)?;
     Ok(())
 }
 

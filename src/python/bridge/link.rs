@@ -1,0 +1,628 @@
+//! One connection of an asyncio client, from its opening to its end, on its loop's thread.
+//!
+//! Opening happens on a thread without Python, which rings a bell that the loop watches. Requests leave once per
+//! turn of the loop; replies are read, decoded and resolved when the loop sees that they are there. A link is
+//! used once: when its connection ends, the next call opens another.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use crate::bridge::client::channel::Outgoing;
+use crate::bridge::client::dial::Dialled;
+use crate::bridge::client::home::Home;
+use crate::bridge::client::multiplex::{CHUNK, Multiplex};
+use crate::bridge::frame::{self, Frame, Kind, PREFIX, ReplyEnvelope};
+use crate::bridge::hello::{Lane, Mode};
+use crate::core::deadline::Deadline;
+use crate::core::error::{Code, Error, Fate, Result as EngineResult};
+use crate::core::pending::Pending;
+use crate::core::platform::readiness::Bell;
+use crate::python::errors::raise;
+use crate::python::value::{Encoder, InBuffer, OutBuffer, encode_arguments};
+
+use super::allocate::{Objects, table};
+use super::async_client::Shared;
+use super::connected::Manner;
+use super::outcome;
+
+/// What a reply's value becomes.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// Itself.
+    Value,
+    /// What it says as JSON.
+    Json,
+}
+
+/// One connection.
+#[pyclass(frozen, module = "ironbridge._engine")]
+pub(super) struct Link {
+    shared: Arc<Shared>,
+    event_loop: Py<PyAny>,
+    /// `Reply`, with this link in it.
+    reply_class: PyOnceLock<(Py<PyAny>, Py<PyDict>)>,
+    opening: Arc<Opening>,
+    /// Never held across code that may run Python's.
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    pending: Pending<Waiter>,
+    flush_is_due: bool,
+    waits_for_room: bool,
+    timer: Option<(Instant, Py<PyAny>)>,
+}
+
+enum Stage {
+    /// Calls wait for the connection.
+    Opening(Vec<Queued>),
+    Open(Box<Multiplex<InBuffer, OutBuffer>>),
+    /// The loop looks for a reply; see `poll`.
+    Polling,
+    Ended,
+}
+
+/// A call that waits for its reply.
+struct Waiter {
+    future: Py<PyAny>,
+    name: Arc<str>,
+    manner: Manner,
+    outcome: Outcome,
+    /// An idempotent call's request, to be sent again.
+    again: Option<Vec<u8>>,
+}
+
+/// A request that waits for the connection.
+struct Queued {
+    name: Arc<str>,
+    schema: Arc<Home<InBuffer>>,
+    outgoing: Outgoing<OutBuffer>,
+}
+
+/// What the opening thread leaves for the loop.
+struct Opening {
+    bell: Bell,
+    opened: Mutex<Option<EngineResult<Found>>>,
+}
+
+/// An open connection, and where the service was when it was opened.
+type Found = (Dialled<InBuffer>, Arc<Home<InBuffer>>);
+
+impl Link {
+    /// Begins to open a connection to the process of this nonce.
+    pub(super) fn open<'py>(
+        shared: &Arc<Shared>,
+        event_loop: &Bound<'py, PyAny>,
+        nonce: [u8; 16],
+        lane: Lane,
+    ) -> PyResult<Bound<'py, Self>> {
+        let py = event_loop.py();
+        let failed =
+            |doing: &str, error: &std::io::Error| raise(py, &Error::io(Code::ConnectionLost, doing, error));
+        let bell = Bell::new().map_err(|error| failed("opening a descriptor", &error))?;
+        let opening = Arc::new(Opening { bell, opened: Mutex::new(None) });
+        let state = State {
+            stage: Stage::Opening(Vec::new()),
+            pending: Pending::default(),
+            flush_is_due: false,
+            waits_for_room: false,
+            timer: None,
+        };
+        let link = Self {
+            shared: Arc::clone(shared),
+            event_loop: event_loop.clone().unbind(),
+            reply_class: PyOnceLock::new(),
+            opening: Arc::clone(&opening),
+            state: Mutex::new(state),
+        };
+        let link = Bound::new(py, link)?;
+        let class = reply_class(&link)?;
+        let options = PyDict::new(py);
+        options.set_item("loop", event_loop)?;
+        let _ = link.get().reply_class.set(py, (class.unbind(), options.unbind()));
+        let fd = opening.bell.as_fd().as_raw_fd();
+        event_loop.call_method1("add_reader", (fd, link.getattr("opened")?))?;
+        let shared = Arc::clone(shared);
+        std::thread::Builder::new()
+            .name("ironbridge-dial".into())
+            .spawn(move || {
+                let opened = dial(&shared, nonce, lane);
+                *opening.opened.lock() = Some(opened);
+                opening.bell.ring();
+            })
+            .map_err(|error| failed("starting a thread to connect", &error))?;
+        Ok(link)
+    }
+
+    /// Makes a call over this connection and returns its reply to come.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the call")]
+    pub(super) fn call<'py>(
+        &self,
+        this: &Bound<'py, Self>,
+        home: Arc<Home<InBuffer>>,
+        name: &Arc<str>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+        manner: Manner,
+        outcome: Outcome,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        let connected = &self.shared.connected;
+        let call = manner.begin(py);
+        let future = self.new_reply(py)?;
+        let number = {
+            let mut state = self.state.lock();
+            if state.pending.len() >= connected.limits.max_in_flight {
+                drop(state);
+                return Err(self.overloaded(py));
+            }
+            let waiter = Waiter {
+                future: future.clone().unbind(),
+                name: Arc::clone(name),
+                manner,
+                outcome,
+                again: None,
+            };
+            state.pending.insert(waiter, call.deadline.instant())
+        };
+        let mut outgoing = Outgoing { head: Vec::with_capacity(256), buffers: Vec::new() };
+        let mut encoded = || -> PyResult<()> {
+            let prepared = connected.engine.prepare(name, Arc::clone(&home), &mut outgoing, (number, call));
+            let (_, open) = prepared.map_err(|error| raise(py, &error))?;
+            let Outgoing { head, buffers } = &mut outgoing;
+            encode_arguments(args, kwargs, &mut Encoder::new(head, buffers, &connected.limits))?;
+            open.finish(head, table(buffers), connected.limits.max_frame).map_err(|error| raise(py, &error))
+        };
+        if let Err(error) = encoded() {
+            drop(self.state.lock().pending.take(number));
+            return Err(error);
+        }
+        let answered = call.one_way.then(|| self.state.lock().pending.take(number)).flatten();
+        self.enqueue(
+            this,
+            Queued { name: Arc::clone(name), schema: home, outgoing },
+            (number, call.idempotent),
+        )?;
+        if answered.is_some() {
+            future.call_method1("set_result", (py.None(),))?;
+        } else {
+            self.set_timer(this, call.deadline)?;
+        }
+        Ok(future)
+    }
+
+    /// Ends the connection: its client is closed.
+    pub(super) fn shut(this: &Bound<'_, Self>) {
+        let error = Error::new(Code::ConnectionLost, "the client was closed");
+        this.get().end(this, &error);
+    }
+
+    fn new_reply<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.reply_class.get(py) {
+            Some((class, options)) => class.bind(py).call((), Some(options.bind(py))),
+            None => Err(pyo3::exceptions::PyRuntimeError::new_err("the connection has not begun")),
+        }
+    }
+
+    fn overloaded(&self, py: Python<'_>) -> PyErr {
+        let most = self.shared.connected.limits.max_in_flight;
+        let text =
+            format!("{most} calls are in flight, the limit of one connection (IRONBRIDGE_MAX_IN_FLIGHT)");
+        raise(py, &Error::new(Code::Overloaded, text))
+    }
+
+    /// Leaves a request to the next flush, which comes with the end of this turn of the loop.
+    fn enqueue(
+        &self,
+        this: &Bound<'_, Self>,
+        queued: Queued,
+        (number, idempotent): (u64, bool),
+    ) -> PyResult<()> {
+        let flush = {
+            let mut state = self.state.lock();
+            let State { stage, pending, flush_is_due, .. } = &mut *state;
+            if idempotent && queued.outgoing.buffers.is_empty() {
+                pending.change(number, |waiter| waiter.again = Some(queued.outgoing.head.clone()));
+            }
+            match stage {
+                Stage::Opening(waiting) => {
+                    waiting.push(queued);
+                    false
+                }
+                Stage::Open(connection) => {
+                    connection.queue(&queued.outgoing.head, queued.outgoing.buffers);
+                    !std::mem::replace(flush_is_due, true)
+                }
+                Stage::Polling | Stage::Ended => {
+                    let waiter = pending.take(number);
+                    drop(state);
+                    drop(waiter);
+                    let error = Error::new(Code::ConnectionLost, "the connection has just ended");
+                    return Err(raise(this.py(), &error));
+                }
+            }
+        };
+        if flush {
+            self.event_loop.call_method1(this.py(), "call_soon", (this.getattr("flush")?,))?;
+        }
+        Ok(())
+    }
+
+    fn set_timer(&self, this: &Bound<'_, Self>, deadline: Deadline) -> PyResult<()> {
+        let at = deadline.instant();
+        let earlier = {
+            let mut state = self.state.lock();
+            if state.timer.as_ref().is_some_and(|(due, _)| *due <= at) {
+                return Ok(());
+            }
+            state.timer.take()
+        };
+        let py = this.py();
+        if let Some((_, handle)) = earlier {
+            handle.call_method0(py, "cancel")?;
+        }
+        let delay = deadline.remaining().as_secs_f64();
+        let handle = self.event_loop.call_method1(py, "call_later", (delay, this.getattr("expire")?))?;
+        self.state.lock().timer = Some((at, handle));
+        Ok(())
+    }
+
+    // ---- replies -------------------------------------------------------------------------------------------
+
+    fn read(&self, this: &Bound<'_, Self>) -> PyResult<()> {
+        loop {
+            let mut frames = Vec::new();
+            let read = {
+                let mut state = self.state.lock();
+                let Stage::Open(connection) = &mut state.stage else { return Ok(()) };
+                connection.read(&Objects, |frame| frames.push(frame))
+            };
+            for frame in frames {
+                self.take(this, frame)?;
+            }
+            match read {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    self.end(this, &error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn take(&self, this: &Bound<'_, Self>, frame: Frame<InBuffer>) -> PyResult<()> {
+        match frame.kind {
+            Kind::Reply => {}
+            Kind::Drain => {
+                self.shared.forget(this);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        let py = this.py();
+        let envelope = ReplyEnvelope::read(frame.envelope()).map_err(|error| raise(py, &error))?;
+        // Nobody waits for a call that was cancelled, or whose deadline has passed.
+        let Some(waiter) = self.state.lock().pending.take(envelope.call) else { return Ok(()) };
+        let connected = &self.shared.connected;
+        let value = outcome::of_reply(py, frame, &connected.classes, &connected.limits);
+        let value = match waiter.outcome {
+            Outcome::Value => value,
+            Outcome::Json => value.and_then(|text| py.import("json")?.call_method1("loads", (text,))),
+        };
+        waiter.resolve(py, value);
+        Ok(())
+    }
+
+    /// When only one call waits, its reply is likely to be here in a moment: looking for it is cheaper than
+    /// sleeping in the loop's selector.
+    fn poll(&self, this: &Bound<'_, Self>) -> PyResult<()> {
+        let py = this.py();
+        let mut connection = {
+            let mut state = self.state.lock();
+            if state.pending.len() != 1 || !matches!(state.stage, Stage::Open(_)) {
+                return Ok(());
+            }
+            match std::mem::replace(&mut state.stage, Stage::Polling) {
+                Stage::Open(connection) => connection,
+                _ => return Ok(()),
+            }
+        };
+        let budget = self.shared.connected.limits.poll_budget;
+        // Taken out of the state: whoever has the interpreter meanwhile must not wait for us.
+        let (connection, found) = py.detach(move || {
+            let found = connection.poll(budget);
+            (connection, found)
+        });
+        {
+            let mut state = self.state.lock();
+            if matches!(state.stage, Stage::Polling) {
+                state.stage = Stage::Open(connection);
+            }
+        }
+        if found { self.read(this) } else { Ok(()) }
+    }
+
+    // ---- the end ---------------------------------------------------------------------------------------------
+
+    /// The connection ends: whoever waits learns it. Idempotent calls are made again over another.
+    fn end(&self, this: &Bound<'_, Self>, error: &Error) {
+        let py = this.py();
+        self.shared.forget(this);
+        let (stage, waiters, timer) = {
+            let mut state = self.state.lock();
+            let stage = std::mem::replace(&mut state.stage, Stage::Ended);
+            (stage, state.pending.drain(), state.timer.take())
+        };
+        let event_loop = self.event_loop.bind(py);
+        let unwatch = |fd: i32| {
+            for method in ["remove_reader", "remove_writer"] {
+                // A loop that has ended watches nothing any more.
+                let _ = event_loop.call_method1(method, (fd,));
+            }
+        };
+        match &stage {
+            Stage::Opening(_) => unwatch(self.opening.bell.as_fd().as_raw_fd()),
+            Stage::Open(connection) => unwatch(connection.fd()),
+            Stage::Polling | Stage::Ended => {}
+        }
+        if let Some((_, handle)) = timer {
+            let _ = handle.call_method0(py, "cancel");
+        }
+        let never_open = matches!(stage, Stage::Opening(_));
+        let fate = if never_open { Fate::NotSent } else { Fate::Unknown };
+        for waiter in waiters {
+            let error = Error { fate, ..error.clone() };
+            if error.code == Code::ConnectionLost && !never_open && waiter.again.is_some() {
+                self.call_again(py, waiter);
+                continue;
+            }
+            let error = self.shared.connected.explain(error, &waiter.name, waiter.manner.timeout);
+            waiter.resolve(py, Err(raise(py, &error)));
+        }
+    }
+
+    fn call_again(&self, py: Python<'_>, waiter: Waiter) {
+        let again = || -> PyResult<()> {
+            let Some(home) = self.shared.connected.engine.last_home() else { return Ok(()) };
+            let coroutine = home.schema.endpoints.get(&*waiter.name).is_some_and(|found| found.coroutine);
+            let lane = if coroutine { Lane::Coroutine } else { Lane::Plain };
+            self.shared.again(py, self.event_loop.bind(py), lane, home, &waiter)
+        };
+        if let Err(error) = again() {
+            waiter.resolve(py, Err(error));
+        }
+    }
+
+    /// Takes over a call whose own connection ended.
+    fn adopt(&self, this: &Bound<'_, Self>, home: Arc<Home<InBuffer>>, waiter: &Waiter) -> PyResult<()> {
+        let py = this.py();
+        let Some(mut head) = waiter.again.clone() else { return Ok(()) };
+        let deadline = Deadline::after(waiter.manner.timeout);
+        let copy = Waiter {
+            future: waiter.future.clone_ref(py),
+            name: Arc::clone(&waiter.name),
+            manner: waiter.manner,
+            outcome: waiter.outcome,
+            again: None,
+        };
+        let number = self.state.lock().pending.insert(copy, deadline.instant());
+        head[PREFIX..PREFIX + 8].copy_from_slice(&number.to_le_bytes());
+        let outgoing = Outgoing { head, buffers: Vec::new() };
+        let queued = Queued { name: Arc::clone(&waiter.name), schema: home, outgoing };
+        self.enqueue(this, queued, (number, false))?;
+        self.set_timer(this, deadline)
+    }
+}
+
+#[pymethods]
+impl Link {
+    /// The connection is open, or could not be opened.
+    fn opened(this: &Bound<'_, Self>) -> PyResult<()> {
+        let link = this.get();
+        let py = this.py();
+        let Some(opened) = link.opening.opened.lock().take() else { return Ok(()) };
+        let event_loop = link.event_loop.bind(py);
+        event_loop.call_method1("remove_reader", (link.opening.bell.as_fd().as_raw_fd(),))?;
+        let (dialled, home) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                link.end(this, &error);
+                return Ok(());
+            }
+        };
+        let mut connection = Box::new(Multiplex::new(dialled));
+        let engine = &link.shared.connected.engine;
+        connection.queue(engine.bind_frame(), Vec::new());
+        let fd = connection.fd();
+        {
+            let mut state = link.state.lock();
+            let Stage::Opening(waiting) = &mut state.stage else { return Ok(()) };
+            for Queued { name, schema, mut outgoing } in waiting.drain(..) {
+                if schema.schema.hash != home.schema.hash
+                    && let Some(endpoint) = home.schema.endpoints.get(&*name)
+                {
+                    // The service came back with other numbers.
+                    outgoing.head[PREFIX + 20..PREFIX + 22].copy_from_slice(&endpoint.id.to_le_bytes());
+                }
+                connection.queue(&outgoing.head, outgoing.buffers);
+            }
+            state.stage = Stage::Open(connection);
+        }
+        event_loop.call_method1("add_reader", (fd, this.getattr("readable")?))?;
+        Self::flush(this)
+    }
+
+    /// Something has come.
+    fn readable(this: &Bound<'_, Self>) -> PyResult<()> {
+        this.get().read(this)
+    }
+
+    /// Sends the requests of this turn.
+    fn flush(this: &Bound<'_, Self>) -> PyResult<()> {
+        let link = this.get();
+        let py = this.py();
+        let (flushed, fd, waited) = {
+            let mut state = link.state.lock();
+            state.flush_is_due = false;
+            let waited = state.waits_for_room;
+            let Stage::Open(connection) = &mut state.stage else { return Ok(()) };
+            let flushed = connection.flush();
+            let fd = connection.fd();
+            state.waits_for_room = matches!(flushed, Ok(false));
+            (flushed, fd, waited)
+        };
+        let event_loop = link.event_loop.bind(py);
+        match flushed {
+            Ok(true) => {
+                if waited {
+                    event_loop.call_method1("remove_writer", (fd,))?;
+                }
+                link.poll(this)
+            }
+            Ok(false) => {
+                if !waited {
+                    event_loop.call_method1("add_writer", (fd, this.getattr("flush")?))?;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                link.end(this, &error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Deadlines have come.
+    fn expire(this: &Bound<'_, Self>) -> PyResult<()> {
+        let link = this.get();
+        let py = this.py();
+        let late = {
+            let mut state = link.state.lock();
+            state.timer = None;
+            state.pending.overdue(Instant::now() + TOLERANCE)
+        };
+        for (number, waiter) in late {
+            let error = Error::new(Code::DeadlineExceeded, "").with_fate(Fate::Unknown);
+            let error = link.shared.connected.explain(error, &waiter.name, waiter.manner.timeout);
+            link.cancel(this, number)?;
+            waiter.resolve(py, Err(raise(py, &error)));
+        }
+        let next = link.state.lock().pending.earliest();
+        match next {
+            Some(at) => link.set_timer(this, Deadline::after(at.saturating_duration_since(Instant::now()))),
+            None => Ok(()),
+        }
+    }
+
+    /// A reply was cancelled by whoever waited for it.
+    fn forget(this: &Bound<'_, Self>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let link = this.get();
+        let found = {
+            let mut state = link.state.lock();
+            let number = state.pending.find(|waiter| waiter.future.is(future));
+            number.and_then(|number| Some((number, state.pending.take(number)?)))
+        };
+        match found {
+            Some((number, _waiter)) => link.cancel(this, number),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Timers of a loop may come this much early.
+const TOLERANCE: Duration = Duration::from_millis(1);
+
+impl Link {
+    /// Tells the service that nobody waits for this call any more.
+    fn cancel(&self, this: &Bound<'_, Self>, number: u64) -> PyResult<()> {
+        let flush = {
+            let mut state = self.state.lock();
+            let State { stage, flush_is_due, .. } = &mut *state;
+            match stage {
+                Stage::Open(connection) => {
+                    let mut bytes = Vec::with_capacity(PREFIX + 8);
+                    frame::begin(&mut bytes, Kind::Cancel, 0, &number.to_le_bytes()).finish_small(&mut bytes);
+                    connection.queue(&bytes, Vec::new());
+                    !std::mem::replace(flush_is_due, true)
+                }
+                Stage::Opening(waiting) => {
+                    waiting.retain(|queued| queued.outgoing.head[PREFIX..PREFIX + 8] != number.to_le_bytes());
+                    false
+                }
+                Stage::Polling | Stage::Ended => false,
+            }
+        };
+        if flush {
+            self.event_loop.call_method1(this.py(), "call_soon", (this.getattr("flush")?,))?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Makes an idempotent call again over a new connection.
+    fn again(
+        self: &Arc<Self>,
+        _py: Python<'_>,
+        event_loop: &Bound<'_, PyAny>,
+        lane: Lane,
+        home: Arc<Home<InBuffer>>,
+        waiter: &Waiter,
+    ) -> PyResult<()> {
+        // No process has this nonce: opening looks for whoever serves now.
+        let link = self.link(event_loop, [0; 16], lane)?;
+        link.get().adopt(&link, home, waiter)
+    }
+}
+
+impl Waiter {
+    fn resolve(self, py: Python<'_>, value: PyResult<Bound<'_, PyAny>>) {
+        let future = self.future.bind(py);
+        let resolved = match value {
+            Ok(value) => future.call_method1("set_result", (value,)),
+            Err(error) => future.call_method1("set_exception", (error.into_value(py),)),
+        };
+        // A future that is done already was cancelled: nobody waits.
+        drop(resolved);
+    }
+}
+
+/// Finds the process, or whoever serves the name now, and opens a connection to it. Runs without Python.
+fn dial(shared: &Shared, nonce: [u8; 16], lane: Lane) -> EngineResult<Found> {
+    let connected = &shared.connected;
+    let deadline = Deadline::after(connected.limits.handshake_timeout);
+    let never = || false;
+    let mode = (Mode::Multiplexed, lane);
+    if let Some(home) = connected.engine.last_home() {
+        let known = home
+            .workers
+            .iter()
+            .find(|worker| worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce) == nonce);
+        if let Some(worker) = known
+            && let Ok(dialled) = connected.engine.dial(worker, mode, CHUNK, deadline, &never)
+        {
+            return Ok((dialled, home));
+        }
+    }
+    let home = connected.engine.refresh(deadline, &never)?;
+    let dialled = connected.engine.dial(home.worker(true), mode, CHUNK, deadline, &never)?;
+    Ok((dialled, home))
+}
+
+/// A class of replies whose cancelling this link hears of.
+fn reply_class<'py>(link: &Bound<'py, Link>) -> PyResult<Bound<'py, PyAny>> {
+    static BASE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = link.py();
+    let base = BASE.import(py, "ironbridge._bridge.reply", "Reply")?;
+    let members = PyDict::new(py);
+    members.set_item("_link", link)?;
+    py.get_type::<PyType>().call1(("Reply", (base,), members))
+}
