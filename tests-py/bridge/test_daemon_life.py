@@ -480,3 +480,22 @@ def test_a_wrong_meta_workers_is_told(start: Start) -> None:
     program = start(held(), env={"META_WORKERS": "many"})
     assert program.wait_exit() == 1
     assert "META_WORKERS='many' is not a whole number" in program.output
+
+
+def test_a_parents_death_during_a_call_is_told_once_and_the_call_finishes(start: Start, hold: Hold) -> None:
+    with start(held()) as program:
+        process = hold(daemon(program)[0])
+        caller = start(
+            """
+            import ironbridge.bridge as meta
+            with meta.connect("service") as client:
+                print("result", client.linger(0.5))
+            """,
+            name="caller.py",
+        )
+        program.wait_line("lingering")
+        program.kill()
+        caller.wait_line("result done")
+        assert process.ends()
+        assert program.wait_exit() == -signal.SIGKILL
+        assert sum("the process that started this service has ended" in line for line in program.stderr) == 1

@@ -134,6 +134,10 @@ impl<H: Host> Keeping<H> {
             Ok(Some(ready)) => match ready.token {
                 BELL => self.keeper.engine.keeper_bell.hush(),
                 PARENT => {
+                    // It stays readable for ever.
+                    if let Some(parent) = self.keeper.parent.take() {
+                        self.poller.remove(&parent);
+                    }
                     self.keeper.engine.host.log("the process that started this service has ended; stopping");
                     self.keeper.engine.begin_drain();
                 }
