@@ -4,11 +4,33 @@ Times are in seconds. Errors are those of `ironbridge.errors`.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Self, TypedDict, final
+
+__all__ = [
+    "AsyncClient",
+    "AsyncEndpoint",
+    "Call",
+    "Client",
+    "Endpoint",
+    "Server",
+    "__version__",
+    "_canonical",
+    "_decode_arguments",
+    "_decode_value",
+    "_encode_arguments",
+    "_encode_value",
+    "_time_arguments",
+    "after_fork_in_child",
+    "current_call",
+    "daemon_answers",
+    "daemon_statistics",
+    "leases",
+    "runtime_directory",
+]
 
 __version__: str
 
-class Opened(TypedDict):
+class _Opened(TypedDict):
     """What a service is reached by, once it listens."""
 
     pid: int
@@ -17,7 +39,7 @@ class Opened(TypedDict):
     tcp: str | None
     token: str | None
 
-class Lease(TypedDict):
+class _Lease(TypedDict):
     """A service of this user on this machine that holds its lease."""
 
     service: str
@@ -34,6 +56,7 @@ class Lease(TypedDict):
     state: Literal["serving", "draining"]
     supervisor: int | None
 
+@final
 class Endpoint:
     """One endpoint of a connected service; calling it runs it there.
 
@@ -45,13 +68,16 @@ class Endpoint:
         Overloaded: the service has reached a bound; nothing ran.
     """
 
+    @property
+    def __name__(self) -> str: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
+@final
 class Client:
     """Blocking calls to one service, from any thread. Has no thread of its own."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         target: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -62,7 +88,7 @@ class Client:
         tls_ca: str | None,
         call_timeout: float | None,
         api_classes: Mapping[str, type] | None,
-    ) -> None:
+    ) -> Self:
         """Connects, waiting up to `wait` for a service of that name.
 
         Raises:
@@ -81,11 +107,13 @@ class Client:
         name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        timeout: float | None,
-        one_way: bool,
-        idempotent: bool,
+        timeout: float | None = None,
+        one_way: bool | None = None,
+        idempotent: bool | None = None,
     ) -> Any: ...
-    def batch(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None) -> list[Any]:
+    def batch(
+        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None = None
+    ) -> list[Any]:
         """Many calls in one round trip. A failed call's exception stands in place of its result."""
 
     def stats(self) -> dict[str, Any]: ...
@@ -101,16 +129,20 @@ class _Reply:
 
     def __await__(self) -> Generator[Any, None, Any]: ...
 
+@final
 class AsyncEndpoint:
     """One endpoint of a connected service; calling it gives an awaitable of the running loop."""
 
+    @property
+    def __name__(self) -> str: ...
     def __call__(self, *args: Any, **kwargs: Any) -> _Reply: ...
 
+@final
 class AsyncClient:
     """The same surface for asyncio: one shared connection per loop, read by the loop itself."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         target: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -121,7 +153,7 @@ class AsyncClient:
         tls_ca: str | None,
         call_timeout: float | None,
         api_classes: Mapping[str, type] | None,
-    ) -> None: ...
+    ) -> Self: ...
 
     schema: bytes
     def endpoint(self, name: str) -> AsyncEndpoint: ...
@@ -130,22 +162,25 @@ class AsyncClient:
         name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        timeout: float | None,
-        one_way: bool,
-        idempotent: bool,
+        timeout: float | None = None,
+        one_way: bool | None = None,
+        idempotent: bool | None = None,
     ) -> _Reply: ...
-    def batch(self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None) -> _Reply: ...
+    def batch(
+        self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None = None
+    ) -> _Reply: ...
     def stats(self) -> _Reply: ...
     def with_options(
         self, *, timeout: float | None = None, one_way: bool | None = None, idempotent: bool | None = None
     ) -> AsyncClient: ...
     def close(self) -> None: ...
 
+@final
 class Server:
     """One service in this process."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         name: str,
         identity: str,
@@ -154,7 +189,7 @@ class Server:
         factory: Callable[..., Any] | None,
         classes: Mapping[str, type],
         options: Mapping[str, Any],
-    ) -> None:
+    ) -> Self:
         """An endpoint is `(name, "instance", coroutine, attribute)` or `(name, "free", coroutine, function)`.
 
         Its place in the list is its number on the wire. Options, each with its default:
@@ -165,7 +200,7 @@ class Server:
         `detached` (False), `parent` (None, the process with whose end this service ends).
         """
 
-    def open(self) -> Opened:
+    def open(self) -> _Opened:
         """Claims the name and listens.
 
         Raises:
@@ -178,6 +213,7 @@ class Server:
     def drain(self, grace: float | None = None) -> None:
         """Stops accepting, lets running calls finish within `grace`, then ends `run`. From any thread."""
 
+@final
 class Call:
     """The call that the running endpoint serves."""
 
@@ -187,8 +223,13 @@ class Call:
     remaining: float | None
     peer: str
 
-def current_call() -> Call | None: ...
-def leases(name: str | None = None) -> list[Lease]: ...
+def current_call() -> Call | None:
+    """The call that the running code serves; None outside any."""
+
+def after_fork_in_child() -> None:
+    """Run by every forked child: it leaves its parent's connections and locks alone."""
+
+def leases(name: str | None = None) -> list[_Lease]: ...
 def runtime_directory() -> str: ...
 def daemon_answers(service: str, nonce: str) -> bool:
     """Whether the daemon that holds this lease answers, within a second."""

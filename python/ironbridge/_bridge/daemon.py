@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from .._engine import Opened, Server
+    from .._engine import Server
+    from .._engine import _Opened as Opened
 
 
 def main(job: dict[str, Any], descriptor: int) -> NoReturn:

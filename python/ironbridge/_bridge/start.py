@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .._engine import Lease
+    from .._engine import _Lease as Lease
     from .registration import Registration
 
 
