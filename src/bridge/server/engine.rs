@@ -584,6 +584,21 @@ impl<H: Host> Engine<H> {
 
     /// Gives the turn of a connection back; when it was called meanwhile, a worker looks at it.
     fn release(self: &Arc<Self>, connection: &Arc<Connection<H>>) {
+        let mut answer = Answer::default();
+        loop {
+            // A batch's next call may have come together with the last one: no poller tells of it again.
+            let taken = match connection.read(&self.host) {
+                Ok(Arrival::Frame(frame)) => self.accept(connection, frame, &mut answer),
+                Ok(Arrival::Nothing) => break,
+                Ok(Arrival::Closed) => return self.end_connection(connection),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Ok(Some(call)) => return self.leave(call),
+                Ok(None) => {}
+                Err(error) => return self.refuse(connection, &error),
+            }
+        }
         if !connection.turn().give_back() {
             worker::look_again(self, connection);
         }
