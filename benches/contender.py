@@ -18,7 +18,11 @@ ANSWER = 60.0
 
 
 class Failed(Exception):
-    """A contender did not start or could not take a measure; the text says why."""
+    """A contender did not start, or went; the text says why."""
+
+
+class Refused(Exception):
+    """It could not take one measure; the text says why."""
 
 
 class Contender:
@@ -64,11 +68,15 @@ class Contender:
         """Takes one measure."""
         if self.client is None:
             raise Failed("not started")
-        assert_pipe(self.client.stdin).write(json.dumps({"measure": measure, "seconds": seconds}) + "\n")
-        assert_pipe(self.client.stdin).flush()
+        command = json.dumps({"measure": measure, "seconds": seconds}) + "\n"
+        try:
+            assert_pipe(self.client.stdin).write(command)
+            assert_pipe(self.client.stdin).flush()
+        except BrokenPipeError:
+            raise Failed("its client has ended") from None
         reply: dict[str, Any] = json.loads(self.line(self.client, "client", ANSWER + 3 * seconds))
         if error := reply.get("error"):
-            raise Failed(error)
+            raise Refused(error)
         figures: Figures = reply["figures"]
         return figures
 

@@ -87,7 +87,9 @@ def table(outcome: Outcome) -> list[str]:
             f"| {mark} | {own(row, 'ours')} | {own(row, 'other')} |"
         )
     for name, why in outcome["missing"].items():
-        lines += ["", f"{TITLES.get(name, name)} took no part: {why}"]
+        contender, _, measure = name.partition(" ")
+        part = f"did not do `{measure}`" if measure else "took no part"
+        lines += ["", f"{TITLES.get(contender, contender)} {part}: {why}"]
     return lines
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 import limits
-from contender import Contender, Failed
+from contender import Contender, Failed, Refused
 from contract import Figures
 from rows import OURS, Row
 
@@ -47,12 +47,15 @@ def measure(
         for turn in range(rounds):
             tell(f"{placement}: round {turn + 1} of {rounds}")
             for key in wanted:
-                if key[1] in missing:
+                _, name, asked = key
+                if name in missing or f"{name} {asked}" in missing:
                     continue
                 try:
                     taken[key].append(visit(key, contenders, placement, program, seconds))
-                except (Failed, OSError, RuntimeError) as failure:
-                    missing[key[1]] = f"{key[2]}: {failure}"
+                except Failed as failure:
+                    missing[name] = str(failure)
+                except (Refused, RuntimeError) as failure:
+                    missing[f"{name} {asked}"] = str(failure)
     finally:
         for contender in contenders.values():
             contender.stop()

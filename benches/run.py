@@ -114,10 +114,10 @@ def main() -> int:
         print("\n".join([*outcome.heading(result), "", *outcome.table(result)]))
     if not asked.no_save:
         tell(f"saved: {save(result, asked)}")
-    if why := result["missing"].get(OURS):
-        tell(f"Ironbridge could not be measured: {why}")
-        return 1
-    return 0
+    lacking = {name: why for name, why in result["missing"].items() if name.split()[0] == OURS}
+    for name, why in lacking.items():
+        tell(f"Ironbridge could not be measured: {name}: {why}")
+    return 1 if lacking else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import ironbridge.bridge as meta
 
-PATIENCE = 20.0
+PATIENCE = 15.0
 """Seconds after which a call that has not ended fails the test."""
 
 
@@ -56,7 +56,7 @@ class BlockingCaller(Caller):
     """`connect`, used from threads."""
 
     def __init__(self, target: str, options: dict[str, Any]) -> None:
-        self.client = meta.connect(target, **options)
+        self.client = meta.connect(target, call_timeout=PATIENCE, **options)
         self.threads = ThreadPoolExecutor(128)
 
     def begin(self, name: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Future[Any]:
@@ -91,7 +91,7 @@ class AsyncCaller(Caller):
         self.thread.start()
 
         async def connect() -> Any:
-            return await meta.connect_async(target, **options)
+            return await meta.connect_async(target, call_timeout=PATIENCE, **options)
 
         try:
             self.client: meta.AsyncServiceClient = self._run(connect())

@@ -52,7 +52,7 @@ def test_what_the_service_counts_is_told(caller: Caller) -> None:
     before = caller.stats()
     for _ in range(5):
         caller.call("echo", 1)
-    assert isinstance(caller.begin("fail", "value").exception(20), ValueError)
+    assert isinstance(caller.begin("fail", "value").exception(15), ValueError)
     after = caller.stats()
     assert after["calls"] >= before["calls"] + 6
     assert after["errors"] == before["errors"] + 1

@@ -13,11 +13,11 @@ BOTH = pytest.mark.parametrize("echo", ["echo", "echo_async"])
 @BOTH
 def test_a_thousand_calls_of_one_client_each_get_their_own_answer(caller: Caller, echo: str) -> None:
     under_way = [caller.begin(echo, number) for number in range(1000)]
-    assert [one.result(20) for one in under_way] == list(range(1000))
+    assert [one.result(15) for one in under_way] == list(range(1000))
 
 
 def test_counts_add_up(caller: Caller) -> None:
-    counts = sorted(one.result(20) for one in [caller.begin("count") for _ in range(500)])
+    counts = sorted(one.result(15) for one in [caller.begin("count") for _ in range(500)])
     assert counts == list(range(counts[0], counts[0] + 500))
 
 
@@ -27,7 +27,7 @@ def test_a_hundred_slow_coroutines_run_side_by_side(caller: Caller) -> None:
     wait_until(lambda: all(caller.call("state", name) == "held" for name in names[-3:]))
     for name in names:
         caller.call("release", name)
-    assert [one.result(20) for one in under_way] == names
+    assert [one.result(15) for one in under_way] == names
 
 
 @BOTH
@@ -39,4 +39,4 @@ def test_a_slow_call_does_not_delay_others(caller: Caller, echo: str, hold: str)
     assert [caller.call(echo, number, timeout=5.0) for number in range(50)] == list(range(50))
     assert not slow.done()
     caller.call("release", name)
-    assert slow.result(20) == name
+    assert slow.result(15) == name

@@ -65,7 +65,7 @@ def test_over_the_bound_of_waiting_calls_the_next_is_told_overloaded(serve: Serv
     service = serve(environment={"IRONBRIDGE_MAX_QUEUE": "2"}, threads=2)
     caller = service.connect()
     held = [caller.begin("hold_plain", f"it {number}", timeout=3.0) for number in range(24)]
-    errors = [one.exception(20) for one in held]
+    errors = [one.exception(15) for one in held]
     told = [error for error in errors if isinstance(error, meta.Overloaded)]
     assert told, errors
     assert not any(error.may_have_run for error in told)

@@ -48,10 +48,13 @@ class Daemon:
 
     @property
     def connections(self) -> int | None:
-        return self.statistics.get("connections")
+        """Open now, the one that asks among them left out; None when the daemon is silent."""
+        counts = self.statistics.get("connections")
+        return max(0, counts["open"] - 1) if counts else None
 
     @property
     def calls(self) -> int | None:
+        """Begun so far; None when the daemon is silent."""
         return self.statistics.get("calls")
 
 

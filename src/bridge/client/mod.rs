@@ -3,6 +3,7 @@
 
 pub mod blocking;
 pub mod channel;
+pub mod control;
 pub mod dial;
 pub mod home;
 pub mod multiplex;

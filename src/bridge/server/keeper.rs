@@ -325,6 +325,10 @@ impl<H: Host> Keeping<H> {
         if idle == 0 && !engine.hire() {
             needed = true;
             self.read_for_the_busy();
+            // A worker that became idle meanwhile has looked for waiting calls already.
+            if engine.waiting() > 0 && engine.idle.load(Ordering::SeqCst) > 0 {
+                engine.bell.ring();
+            }
         }
         let blocked = std::mem::take(&mut *engine.blocked.lock());
         for connection in blocked {

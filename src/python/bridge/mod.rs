@@ -29,6 +29,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registry::leases, module)?)?;
     module.add_function(wrap_pyfunction!(registry::daemon_answers, module)?)?;
     module.add_function(wrap_pyfunction!(registry::runtime_directory, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::daemon_statistics, module)?)?;
     Ok(())
 }
 

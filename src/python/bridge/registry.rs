@@ -1,13 +1,20 @@
 //! The local registry, as plain Python values.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::bridge::client::control;
 use crate::bridge::client::probe::probe;
 use crate::bridge::lease::{LeaseRecord, Liveness};
 use crate::bridge::record::hex;
 use crate::bridge::registry::Registry;
+use crate::core::deadline::Deadline;
+use crate::core::error::{Code, Error};
 use crate::python::errors::raise;
+
+use super::signals::Signals;
 
 /// The leases whose lock is held, of one service or of all.
 #[pyfunction]
@@ -35,6 +42,26 @@ pub(crate) fn daemon_answers(py: Python<'_>, service: &str, nonce: &str) -> PyRe
         Ok(leases.iter().any(|lease| hex(&lease.nonce) == nonce && probe(lease) == Liveness::Alive))
     });
     answers.map_err(|error| raise(py, &error))
+}
+
+/// What one live daemon counts, as JSON.
+#[pyfunction]
+pub(crate) fn daemon_statistics(
+    py: Python<'_>,
+    service: &str,
+    nonce: &str,
+    timeout: f64,
+) -> PyResult<String> {
+    let deadline = Deadline::after(Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO));
+    let signals = Signals::default();
+    let answer = py.detach(|| {
+        let leases = Registry::open()?.find(service)?;
+        let lease = leases.iter().find(|lease| hex(&lease.nonce) == nonce).ok_or_else(|| {
+            Error::new(Code::ServiceNotFound, format!("that daemon of service {service:?} has ended"))
+        })?;
+        control::statistics(lease, deadline, &|| signals.look())
+    });
+    answer.map_err(|error| signals.raise(py, &error))
 }
 
 fn describe<'py>(py: Python<'py>, record: &LeaseRecord) -> PyResult<Bound<'py, PyDict>> {
