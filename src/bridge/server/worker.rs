@@ -122,7 +122,9 @@ impl<H: Host> Worker<'_, H> {
             if !connection.turn().take() {
                 return;
             }
-            if !connection.poll(engine.limits.poll_budget) && connection.turn().give_back() {
+            // After a full batch there may be more in memory already, of which no poller tells.
+            let more = taken == BATCH || connection.poll(engine.limits.poll_budget);
+            if !more && connection.turn().give_back() {
                 return;
             }
         }
