@@ -34,6 +34,10 @@ class Contract:
         return value
 
     @meta.function
+    def zeros(self, count: int) -> bytes:
+        return bytes(count)
+
+    @meta.function
     def shape(self, a: int, b: int = 2, *rest: int, c: int = 3, **more: int) -> tuple[Any, ...]:
         return a, b, rest, c, more
 

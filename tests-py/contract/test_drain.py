@@ -32,7 +32,9 @@ def test_what_has_not_finished_within_the_grace_period_is_ended(serve: Serve, ho
     wait_until(lambda: watcher.call("state", "it") == "held")
     begun = time.monotonic()
     service.terminate()
-    assert isinstance(under_way.exception(10), meta.IronbridgeError)
+    error = under_way.exception(10)
+    # A coroutine is cancelled; a function is told, and what it returns then may still arrive.
+    assert isinstance(error, meta.IronbridgeError) or (error is None and hold == "hold_plain")
     service.wait_ended()
     assert time.monotonic() - begun < 5.0
     caller.close()

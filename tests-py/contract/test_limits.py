@@ -11,17 +11,20 @@ from contract.conftest import Serve
 
 
 def test_a_message_over_the_limit_is_refused_before_it_is_sent(caller: Caller) -> None:
-    with pytest.raises(meta.PayloadError, match="limit") as caught:
+    with pytest.raises(meta.PayloadError, match="max_frame") as caught:
         caller.call("echo", b"x" * (65 << 20))
     assert not caught.value.may_have_run
     assert caller.call("echo", "next") == "next"
 
 
-def test_a_reply_over_the_limit_is_an_error_of_that_call(serve: Serve) -> None:
+def test_the_bound_of_the_service_holds_for_what_is_sent_to_it_and_what_it_returns(serve: Serve) -> None:
     service = serve(environment={"IRONBRIDGE_MAX_FRAME": "100000"})
     caller = service.connect()
-    with pytest.raises(meta.PayloadError):
+    with pytest.raises(meta.PayloadError) as caught:
         caller.call("echo", b"x" * 200_000)
+    assert not caught.value.may_have_run
+    with pytest.raises(meta.PayloadError):
+        caller.call("zeros", 200_000)
     assert caller.call("echo", b"x" * 50_000) == b"x" * 50_000
     caller.close()
 

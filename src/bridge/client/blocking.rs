@@ -231,6 +231,10 @@ where
             Some(channel) => channel,
             None => self.open(worker, lane, options.deadline, interrupt)?,
         };
+        if let Err(error) = channel.admits(outgoing.length()) {
+            worker.give_back(lane, channel);
+            return Err(error);
+        }
         channel.send(outgoing, options.deadline, interrupt).inspect_err(|_| worker.clear())?;
         let reply = match options.one_way {
             true => None,
@@ -261,6 +265,10 @@ where
             Some(channel) => channel,
             None => self.open(worker, lane, options.deadline, interrupt)?,
         };
+        if let Err(error) = channel.admits(frames.iter().map(Vec::len).max().unwrap_or(0)) {
+            worker.give_back(lane, channel);
+            return Err(error);
+        }
         // A window of requests at a time, so that neither side waits for the other to read.
         let mut rest = frames;
         while !rest.is_empty() {

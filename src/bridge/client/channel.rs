@@ -3,8 +3,8 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use crate::bridge::frame::{Allocate, Frame, Kind, Reader};
-use crate::bridge::hello::Welcome;
+use crate::bridge::frame::{Allocate, Frame, Kind, PREFIX, Reader};
+use crate::bridge::hello::{self, Welcome};
 use crate::bridge::stream::Stream;
 use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error, Fate, Result};
@@ -25,6 +25,14 @@ pub struct Outgoing<O> {
 impl<O> Default for Outgoing<O> {
     fn default() -> Self {
         Self { head: Vec::new(), buffers: Vec::new() }
+    }
+}
+
+impl<O: AsRef<[u8]>> Outgoing<O> {
+    /// Bytes in all.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.head.len() + self.buffers.iter().map(|buffer| buffer.as_ref().len()).sum::<usize>()
     }
 }
 
@@ -55,6 +63,25 @@ impl<B: AsMut<[u8]>> Channel<B> {
         Self { stream, reader, gate: Gate::default(), poll_budget, welcome, generation }
     }
 
+    /// Whether the service takes a message of this many bytes, its prefix included.
+    ///
+    /// # Errors
+    /// `Payload`, *not sent*.
+    pub fn admits(&self, bytes: usize) -> Result<()> {
+        let most = self.welcome.max_frame;
+        if bytes.saturating_sub(PREFIX) as u64 <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Payload,
+            format!(
+                "a message of {bytes} bytes is over the service's limit of {most} bytes; \
+                 send it in parts, or raise IRONBRIDGE_MAX_FRAME on both sides"
+            ),
+        )
+        .with_fate(Fate::NotSent))
+    }
+
     /// Sends all of it.
     ///
     /// # Errors
@@ -66,7 +93,7 @@ impl<B: AsMut<[u8]>> Channel<B> {
         deadline: Deadline,
         interrupt: Interrupt<'_>,
     ) -> Result<()> {
-        let total = outgoing.head.len() + outgoing.buffers.iter().map(|b| b.as_ref().len()).sum::<usize>();
+        let total = outgoing.length();
         let mut sent = 0;
         while sent < total || self.stream.wants_write() {
             let step = if sent == total {
@@ -121,6 +148,11 @@ impl<B: AsMut<[u8]>> Channel<B> {
             match frame.kind {
                 Kind::Reply => return Ok(frame),
                 Kind::Drain => {}
+                // Says why it ends the connection; reading it as anything else gives that as the error.
+                Kind::Refuse => {
+                    hello::read::<Welcome, _>(&frame, Kind::Welcome)
+                        .map_err(|e| e.with_fate(Fate::Unknown))?;
+                }
                 kind => {
                     return Err(Error::protocol(format!("{kind:?} came where a reply was due"))
                         .with_fate(Fate::Unknown));
