@@ -216,24 +216,20 @@ impl<B: AsMut<[u8]>> Channel<B> {
     }
 }
 
-impl<B> Channel<B> {
-    /// Whether the service has closed its end while the channel was idle. Costs a system call.
+impl<B: AsMut<[u8]>> Channel<B> {
+    /// Whether the service has closed its end while the channel was idle. Costs a system call. What came
+    /// meanwhile is kept: under TLS there is more to read than frames.
     #[must_use]
     pub fn is_stale(&mut self) -> bool {
-        self.reader_is_closed()
-    }
-
-    fn reader_is_closed(&mut self) -> bool {
-        let mut byte = [0_u8; 1];
-        matches!(
-            crate::core::platform::socket::recv_blocking(
-                self.stream.fd(),
-                &mut byte,
-                crate::core::platform::socket::RecvFlags::PEEK
-                    | crate::core::platform::socket::RecvFlags::DONTWAIT,
-            ),
-            Ok(0)
-        )
+        loop {
+            match self.stream.read(self.reader.space()) {
+                Ok(0) => return true,
+                Ok(count) => self.reader.filled(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
     }
 }
 
