@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::record::STATE_OFFSET;
 use super::registry::Registry;
 use crate::core::error::{Code, Error, Result};
+use crate::core::platform::fork::Private;
 use crate::core::platform::lock::{same_file, try_lock, unlock};
 use crate::core::platform::process::own_pid;
 
@@ -41,7 +42,7 @@ pub enum Renewal {
     /// can still be accepted.
     Bound {
         /// The listener until now.
-        previous: UnixListener,
+        previous: Private<UnixListener>,
     },
 }
 
@@ -91,7 +92,7 @@ impl Lease {
         self.record = record;
         Ok(match renewed {
             Renewed::File(file) => {
-                self.files.file = file;
+                self.files.file = Private::new(file);
                 Renewal::Written
             }
             Renewed::All(files) => {
@@ -139,8 +140,8 @@ impl Drop for Lease {
 pub(super) struct Files {
     directory: PathBuf,
     path: PathBuf,
-    file: File,
-    listener: UnixListener,
+    file: Private<File>,
+    listener: Private<UnixListener>,
     socket: (u64, u64),
 }
 
@@ -158,10 +159,11 @@ impl Files {
     pub(super) fn publish(directory: &Path, record: &LeaseRecord) -> Result<Self> {
         let made = record.new_path(directory);
         let put = || -> Result<Self> {
-            let file = write_locked(&made, record)?;
+            let file = Private::new(write_locked(&made, record)?);
             let doing = || format!("listening at {}", record.socket.display());
-            let listener =
-                listen(&record.socket).map_err(|error| Error::io(Code::Configuration, &doing(), &error))?;
+            let listener = listen(&record.socket)
+                .map(Private::new)
+                .map_err(|error| Error::io(Code::Configuration, &doing(), &error))?;
             let socket = identity(&record.socket)
                 .ok_or_else(|| Error::new(Code::Configuration, format!("{}: it is gone", doing())))?;
             let path = put_in_place(&made, directory, record)?;

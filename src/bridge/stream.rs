@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::tls::TlsStream;
+use crate::core::platform::fork::Private;
 use crate::core::platform::socket::{
     Interest, RecvFlags, prepare_tcp, prepare_unix, recv_blocking, recv_now, send_now, send_vectored_now,
     set_receive_timeout, wait,
@@ -23,9 +24,9 @@ pub const RECEIVE_TIMEOUT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub enum Stream {
     /// The same machine.
-    Unix(UnixStream),
+    Unix(Private<UnixStream>),
     /// Over the network, in the clear.
-    Tcp(TcpStream),
+    Tcp(Private<TcpStream>),
     /// Over the network, encrypted. Made by `bridge::tls`.
     Tls(Box<TlsStream>),
 }
@@ -35,7 +36,7 @@ impl Stream {
     #[must_use]
     pub fn unix(socket: UnixStream) -> Self {
         prepare_unix(&socket);
-        Self::Unix(socket)
+        Self::Unix(Private::new(socket))
     }
 
     /// Takes a connected TCP socket and sets its options: no delay, keep-alive, user timeout.
@@ -44,7 +45,7 @@ impl Stream {
     /// When the system refuses an option (the connection is already gone).
     pub fn tcp(socket: TcpStream) -> io::Result<Self> {
         prepare_tcp(&socket)?;
-        Ok(Self::Tcp(socket))
+        Ok(Self::Tcp(Private::new(socket)))
     }
 
     /// The descriptor, to wait on.

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use crate::core::error::{Code, Error, Result};
+use crate::core::platform::fork::Private;
 use crate::core::platform::socket::{prepare_tcp, recv_now, send_now, send_vectored_now};
 
 pub use config::{client_config, server_config};
@@ -20,7 +21,7 @@ const SEND_BUFFER: usize = 256 << 10;
 /// One side of a TLS connection. The handshake goes on within reads, or alone with [`TlsStream::handshake`].
 #[derive(Debug)]
 pub struct TlsStream {
-    socket: TcpStream,
+    socket: Private<TcpStream>,
     session: Connection,
     /// Decrypted bytes that nobody has read yet.
     plaintext: usize,
@@ -54,7 +55,7 @@ impl TlsStream {
     fn new(socket: TcpStream, mut session: Connection) -> Result<Self> {
         prepare_tcp(&socket).map_err(|error| Error::io(Code::ConnectionLost, "a TCP socket", &error))?;
         session.set_buffer_limit(Some(SEND_BUFFER));
-        Ok(Self { socket, session, plaintext: 0, peer_closed: false })
+        Ok(Self { socket: Private::new(socket), session, plaintext: 0, peer_closed: false })
     }
 
     pub(super) fn socket(&self) -> &TcpStream {

@@ -70,6 +70,11 @@ impl Gate {
     }
 }
 
+/// To be called in a forked child: the thread that was polling has not come along.
+pub fn after_fork_in_child() {
+    POLLING.store(false, Ordering::Release);
+}
+
 /// Gives the process's turn to poll back, however polling ends.
 struct Turn;
 

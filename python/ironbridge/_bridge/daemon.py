@@ -38,6 +38,8 @@ def _settle(job: dict[str, Any]) -> None:
 
     # Ctrl+C goes to every process of the terminal; what it means is the parent's to say.
     signal.signal(signal.SIGINT, _ignored)
+    # At the default of 5 ms one endpoint that computes delays each call of every other by as much.
+    sys.setswitchinterval(0.0005)
     if job["compat"]:
         from .. import compat
 

@@ -11,6 +11,7 @@ use crate::bridge::frame::{
     self, Allocate, Frame, Kind, PREFIX, ReplyEnvelope, RequestEnvelope, builtin, flag,
 };
 use crate::bridge::hello::{Lane, Mode};
+use crate::bridge::lease::State;
 use crate::bridge::registry::Registry;
 use crate::bridge::schema::{Endpoint, Schema};
 use crate::core::deadline::Deadline;
@@ -192,6 +193,12 @@ where
         interrupt: Interrupt<'_>,
     ) -> Result<Option<Frame<A::Buffer>>> {
         let mut tries = 0;
+        let mut may_have_run = false;
+        let told = |error: Error, may_have_run: bool| {
+            // An earlier try may have run, whatever became of the last one.
+            let error = if may_have_run { error.with_fate(Fate::Unknown) } else { error };
+            out_of_time(error, options.deadline)
+        };
         loop {
             tries += 1;
             let error = match self.attempt(&prepared, outgoing, options, interrupt) {
@@ -204,11 +211,13 @@ where
             let lost = matches!(error.code, Code::ConnectionLost | Code::ServiceUnavailable);
             let again = matches!(error.fate, Fate::NotSent | Fate::Rejected)
                 || (options.idempotent && error.fate == Fate::Unknown);
+            may_have_run |= error.fate == Fate::Unknown;
             if !lost || !again || tries >= TRIES || options.deadline.passed() {
-                return Err(error);
+                return Err(told(error, may_have_run));
             }
             // The process we knew is gone: look who serves the name now, and by which numbers.
-            let home = self.refresh(options.deadline, interrupt)?;
+            let home =
+                self.refresh(options.deadline, interrupt).map_err(|error| told(error, may_have_run))?;
             if !prepared.name.starts_with('$') {
                 prepared.endpoint = home.schema.endpoint(self.service(), prepared.name)?;
             }
@@ -252,12 +261,48 @@ where
     /// As [`Client::exchange`]; `taken` was called for the replies that came before.
     pub fn exchange_all(
         &self,
-        home: &Home<A::Buffer>,
+        home: &Arc<Home<A::Buffer>>,
         route: Endpoint,
         frames: &[Vec<u8>],
         options: CallOptions,
         interrupt: Interrupt<'_>,
         mut taken: impl FnMut(Frame<A::Buffer>),
+    ) -> Result<()> {
+        let mut home = Arc::clone(home);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut begun = false;
+            let mut take = |frame| {
+                begun = true;
+                taken(frame);
+            };
+            let Err(error) = self.exchange_windows(&home, route, frames, options, interrupt, &mut take)
+            else {
+                return Ok(());
+            };
+            let lost = matches!(error.code, Code::ConnectionLost | Code::ServiceUnavailable);
+            let again = lost && error.fate == Fate::NotSent && !begun;
+            if !again || tries >= TRIES || options.deadline.passed() {
+                return Err(out_of_time(error, options.deadline));
+            }
+            let next = self.refresh(options.deadline, interrupt)?;
+            // Another release numbers its endpoints in its own way: these frames are not for it.
+            if next.schema.hash != home.schema.hash {
+                return Err(error);
+            }
+            home = next;
+        }
+    }
+
+    fn exchange_windows(
+        &self,
+        home: &Home<A::Buffer>,
+        route: Endpoint,
+        frames: &[Vec<u8>],
+        options: CallOptions,
+        interrupt: Interrupt<'_>,
+        taken: &mut dyn FnMut(Frame<A::Buffer>),
     ) -> Result<()> {
         let lane = if route.coroutine { Lane::Coroutine } else { Lane::Plain };
         let worker = home.worker(route.instance);
@@ -281,7 +326,7 @@ where
                 outgoing.head.extend_from_slice(frame);
                 count += 1;
             }
-            channel.send(&outgoing, options.deadline, interrupt)?;
+            channel.send(&outgoing, options.deadline, interrupt).inspect_err(|_| worker.clear())?;
             for _ in 0..count {
                 taken(channel.receive_reply(&self.allocator, options.deadline, interrupt)?);
             }
@@ -328,9 +373,14 @@ where
         let leases = match &self.options.target {
             Target::Tcp { .. } => Vec::new(),
             Target::Local { service } => {
-                let leases = Registry::open()?.find(service)?;
+                let mut leases = Registry::open()?.find(service)?;
                 if leases.is_empty() {
                     return Err(self.not_found());
+                }
+                leases.retain(|lease| lease.state == State::Serving);
+                if leases.is_empty() {
+                    let text = format!("service {service:?} is stopping, and none has taken its place yet");
+                    return Err(Error::new(Code::ServiceUnavailable, text));
                 }
                 leases
             }
@@ -476,6 +526,14 @@ where
             ),
         )
     }
+}
+
+/// A service that could not be reached before the call's deadline: the caller hears of the deadline.
+fn out_of_time(error: Error, deadline: Deadline) -> Error {
+    if error.code == Code::ServiceUnavailable && deadline.passed() {
+        return Error { code: Code::DeadlineExceeded, ..error };
+    }
+    error
 }
 
 /// A process that is stopping runs nothing more, but another may have taken its place.

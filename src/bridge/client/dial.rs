@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+use rustix::thread::{Timespec, nanosleep};
 use rustls::ClientConfig;
 use serde_bytes::ByteBuf;
 
@@ -294,8 +295,16 @@ pub(super) fn pause(
             format!("{doing}: not possible in the time allowed"),
         ));
     }
-    std::thread::sleep(moment.min(remaining).min(PATIENCE));
+    // The standard library's sleep goes on after a signal.
+    let _ = nanosleep(&timespec(moment.min(remaining).min(PATIENCE)));
     if interrupt() { Err(interrupted()) } else { Ok(()) }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }
 
 fn interrupted() -> Error {

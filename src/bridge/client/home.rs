@@ -1,7 +1,7 @@
 //! Where a service lives right now: its processes, the idle connections to each, its schema.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use dashmap::DashMap;
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::bridge::hello::Lane;
 use crate::bridge::lease::LeaseRecord;
 use crate::bridge::schema::Schema;
+use crate::core::platform::fork::ForkLocal;
 
 use super::channel::Channel;
 
@@ -108,21 +109,27 @@ impl<B> Home<B> {
     }
 }
 
+type Schemas = DashMap<String, Arc<Schema>>;
+
+fn schemas() -> &'static Schemas {
+    SCHEMAS.get(DashMap::new)
+}
+
 /// Schemas by hash: a process asks for each once.
-static SCHEMAS: std::sync::LazyLock<DashMap<String, Arc<Schema>>> = std::sync::LazyLock::new(DashMap::new);
+static SCHEMAS: LazyLock<ForkLocal<Schemas>> = LazyLock::new(|| ForkLocal::new(DashMap::new()));
 /// The most schemas remembered.
 const MOST_SCHEMAS: usize = 256;
 
 /// The schema of this hash, if this process has seen it.
 #[must_use]
 pub fn known_schema(hash: &str) -> Option<Arc<Schema>> {
-    SCHEMAS.get(hash).map(|schema| Arc::clone(&schema))
+    schemas().get(hash).map(|schema| Arc::clone(&schema))
 }
 
 /// Remembers a schema.
 pub fn remember_schema(schema: &Arc<Schema>) {
-    if SCHEMAS.len() >= MOST_SCHEMAS {
-        SCHEMAS.clear();
+    if schemas().len() >= MOST_SCHEMAS {
+        schemas().clear();
     }
-    SCHEMAS.insert(schema.hash.clone(), Arc::clone(schema));
+    schemas().insert(schema.hash.clone(), Arc::clone(schema));
 }

@@ -209,6 +209,10 @@ impl<H: Host> Engine<H> {
         self.take_in(call);
         if self.idle.load(Ordering::SeqCst) > 0 {
             self.bell.ring();
+            // Rings that come close together wake one worker, which might keep the other calls waiting.
+            if self.waiting() > 1 {
+                self.attend();
+            }
         } else if !self.hire() {
             self.attend();
         }

@@ -18,6 +18,7 @@ use crate::bridge::lease::{Lease, Renewal};
 use crate::bridge::stream::Stream;
 use crate::bridge::tls::TlsStream;
 use crate::core::error::Code;
+use crate::core::platform::fork::Private;
 use crate::core::platform::process::ParentWatch;
 use crate::core::platform::readiness::{Events, Poller};
 
@@ -79,7 +80,7 @@ pub(super) fn keep<H: Host>(keeper: Keeper<H>) -> io::Result<()> {
     }
     let mut listeners = HashMap::new();
     if let Some(lease) = &keeper.lease {
-        let listener = lease.listener().try_clone()?;
+        let listener = Private::new(lease.listener().try_clone()?);
         poller.add(&listener, FIRST_UNIX, Events::IN)?;
         listeners.insert(FIRST_UNIX, listener);
     }
@@ -102,7 +103,7 @@ pub(super) fn keep<H: Host>(keeper: Keeper<H>) -> io::Result<()> {
 struct Keeping<H: Host> {
     keeper: Keeper<H>,
     poller: Poller,
-    listeners: HashMap<u64, UnixListener>,
+    listeners: HashMap<u64, Private<UnixListener>>,
     greetings: HashMap<u64, Greeting>,
     next: u64,
     round: Instant,
@@ -413,7 +414,7 @@ impl<H: Host> Keeping<H> {
                 if let Ok(listener) = lease.listener().try_clone()
                     && self.poller.add(&listener, token, Events::IN).is_ok()
                 {
-                    self.listeners.insert(token, listener);
+                    self.listeners.insert(token, Private::new(listener));
                 }
             }
             Err(error) if error.code == Code::ServiceAlreadyExists => {

@@ -37,4 +37,5 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn after_fork_in_child() {
     crate::core::platform::fork::after_fork_in_child();
+    crate::core::polling::after_fork_in_child();
 }
