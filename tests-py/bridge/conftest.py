@@ -31,7 +31,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         ) -> Program:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text))
+            source = textwrap.dedent(text)
+            # Another program may be reading it at this moment.
+            if not path.exists() or path.read_text() != source:
+                path.write_text(source)
             target = ["-m", module] if module else [str(path)]
             command = [sys.executable, "-u", *flags, *target, *arguments]
             return stack.enter_context(Program(command, env=env, cwd=tmp_path))

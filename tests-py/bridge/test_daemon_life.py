@@ -280,6 +280,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_daemon(start: Start, hold: Hold) -> No
     """
     )
     process = hold(daemon(program)[0])
+    wait_until(program.waits, what="the program waits in join()")
     os.killpg(program.pid, signal.SIGINT)
     program.wait_line("interrupted True")
     assert process.lives()
