@@ -1,13 +1,12 @@
 //! What every thread of a service shares: the connections, the calls that wait, the pool of workers, and the
 //! way of a call from its frame to its reply.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::bridge::frame::{Frame, Kind, RequestEnvelope, builtin};
 use crate::bridge::hello::{Lane, Mode};
@@ -20,6 +19,7 @@ use crate::core::platform::readiness::{Bell, Events, Poller};
 use super::call::{Call, Running};
 use super::connection::{Arrival, Connection, Sent};
 use super::host::{Answer, Host, Seated};
+use super::pool::Pool;
 use super::seat::{Occupant, Seat};
 use super::worker;
 
@@ -45,18 +45,11 @@ pub struct Engine<H: Host> {
     pub(super) blocked: Mutex<Vec<Arc<Connection<H>>>>,
     pub(super) connections: DashMap<u64, Arc<Connection<H>>>,
     next_token: AtomicU64,
-    backlog: Mutex<VecDeque<Call<H>>>,
-    waiting: AtomicUsize,
-    pub(super) idle: AtomicUsize,
-    pub(super) seats: Mutex<Vec<Arc<Seat<H>>>>,
-    most_workers: usize,
-    hired: AtomicUsize,
+    pub(super) pool: Pool<H>,
     active: AtomicUsize,
     pub(super) attending: AtomicBool,
     pub(super) draining: AtomicBool,
     pub(super) stopped: AtomicBool,
-    living: Mutex<usize>,
-    ended: Condvar,
 }
 
 impl<H: Host> std::fmt::Debug for Engine<H> {
@@ -102,18 +95,11 @@ impl<H: Host> Engine<H> {
             blocked: Mutex::default(),
             connections: DashMap::new(),
             next_token: AtomicU64::new(BELL + 1),
-            backlog: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            idle: AtomicUsize::new(0),
-            seats: Mutex::default(),
-            most_workers: most_workers.max(1),
-            hired: AtomicUsize::new(0),
+            pool: Pool::new(most_workers),
             active: AtomicUsize::new(0),
             attending: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
-            living: Mutex::new(0),
-            ended: Condvar::new(),
         }))
     }
 
@@ -136,104 +122,7 @@ impl<H: Host> Engine<H> {
     /// Calls that wait for a worker.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
-    }
-
-    // ---- the pool ----------------------------------------------------------------------------------------
-
-    /// Adds a worker while there are fewer than the most. Returns whether it did.
-    pub(super) fn hire(self: &Arc<Self>) -> bool {
-        if self.hired.load(Ordering::Relaxed) >= self.most_workers || self.stopped.load(Ordering::Relaxed) {
-            return false;
-        }
-        if self.hired.fetch_add(1, Ordering::AcqRel) >= self.most_workers {
-            self.hired.fetch_sub(1, Ordering::AcqRel);
-            return false;
-        }
-        let seat = Arc::new(Seat::default());
-        self.seats.lock().push(Arc::clone(&seat));
-        *self.living.lock() += 1;
-        let engine = Arc::clone(self);
-        let spawned = std::thread::Builder::new().name("ironbridge-worker".into()).spawn(move || {
-            let host = Arc::clone(&engine.host);
-            host.on_worker_thread(&mut || worker::work(&engine, &seat));
-            *engine.living.lock() -= 1;
-            engine.ended.notify_all();
-        });
-        if spawned.is_err() {
-            *self.living.lock() -= 1;
-            self.hired.fetch_sub(1, Ordering::AcqRel);
-            self.host.log("the system gave no thread for another worker");
-        }
-        spawned.is_ok()
-    }
-
-    /// Makes sure that somebody reads while the caller runs a call: another worker, or else the keeper.
-    #[inline]
-    pub(super) fn leave_reading(self: &Arc<Self>) {
-        if self.idle.fetch_sub(1, Ordering::SeqCst) == 1 && !self.hire() {
-            self.attend();
-        }
-    }
-
-    /// Has the keeper look every millisecond, until all is quiet again.
-    #[inline]
-    pub(super) fn attend(&self) {
-        if !self.attending.load(Ordering::Relaxed) && !self.attending.swap(true, Ordering::AcqRel) {
-            self.keeper_bell.ring();
-        }
-    }
-
-    /// Waits until the workers have ended; `false` when some still run at the end of `patience`.
-    pub(super) fn join_workers(&self, patience: Duration) -> bool {
-        let end = Instant::now() + patience;
-        let mut living = self.living.lock();
-        while *living > 0 {
-            if self.ended.wait_until(&mut living, end).timed_out() {
-                return *living == 0;
-            }
-        }
-        true
-    }
-
-    // ---- the backlog -------------------------------------------------------------------------------------
-
-    /// Puts a call where workers look next, and wakes nobody.
-    pub(super) fn take_in(&self, call: Call<H>) {
-        self.backlog.lock().push_back(call);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Leaves a call to whichever worker is free.
-    pub(super) fn leave(self: &Arc<Self>, call: Call<H>) {
-        self.take_in(call);
-        if self.idle.load(Ordering::SeqCst) > 0 {
-            self.bell.ring();
-            // Rings that come close together wake one worker, which might keep the other calls waiting.
-            if self.waiting() > 1 {
-                self.attend();
-            }
-        } else if !self.hire() {
-            self.attend();
-        }
-    }
-
-    /// The call that waits longest.
-    pub(super) fn next_waiting(&self) -> Option<Call<H>> {
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            return None;
-        }
-        let call = self.backlog.lock().pop_front()?;
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        Some(call)
-    }
-
-    fn forget_waiting(&self, connection: u64, id: u64) -> Option<Call<H>> {
-        let mut backlog = self.backlog.lock();
-        let at = backlog.iter().position(|call| call.connection.token == connection && call.id == id)?;
-        let call = backlog.remove(at)?;
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        Some(call)
+        self.pool.waiting()
     }
 
     // ---- connections -------------------------------------------------------------------------------------
@@ -270,7 +159,7 @@ impl<H: Host> Engine<H> {
 
     /// Tells whoever runs the call (`None`: every call of the connection) that nobody waits for it.
     pub(super) fn give_up(&self, connection: u64, call: Option<u64>) {
-        for seat in self.seats.lock().iter() {
+        for seat in &self.pool.seats() {
             seat.cancel(connection, call);
         }
         self.host.cancel(connection, call);
@@ -397,7 +286,7 @@ impl<H: Host> Engine<H> {
     }
 
     fn cancel_call(self: &Arc<Self>, connection: &Arc<Connection<H>>, id: u64) {
-        if let Some(mut call) = self.forget_waiting(connection.token, id) {
+        if let Some(mut call) = self.pool.forget(connection.token, id) {
             self.observers.dropped(call.event(), DropReason::Cancelled);
             let error = Error::new(Code::Cancelled, "cancelled before it began");
             self.complete(&mut call, &mut Answer::failure(&error.with_fate(Fate::Rejected)), false);
@@ -656,7 +545,7 @@ impl<H: Host> Engine<H> {
         let document = Document {
             service: self.service.clone(),
             pid: std::process::id(),
-            threads: self.seats.lock().len(),
+            threads: self.pool.threads(),
             waiting: self.waiting(),
             snapshot: self.observers.statistics.snapshot(self.instances.counts()),
         };

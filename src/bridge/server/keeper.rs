@@ -306,8 +306,7 @@ impl<H: Host> Keeping<H> {
         let engine = Arc::clone(&self.keeper.engine);
         let mut needed = false;
         let mut stuck = false;
-        let seats = engine.seats.lock().clone();
-        for seat in &seats {
+        for seat in &engine.pool.seats() {
             if seat.call().is_some_and(|(call, _)| call.started.elapsed() > LONG) {
                 stuck = true;
                 for connection in seat.take_unsent() {
@@ -316,19 +315,20 @@ impl<H: Host> Keeping<H> {
                 }
             }
         }
-        let idle = engine.idle.load(Ordering::SeqCst);
         if engine.waiting() > 0 {
             needed = true;
-            if stuck && idle > 0 {
-                engine.bell.ring();
+            if stuck {
+                engine.wake_worker();
             }
         }
-        if idle == 0 && !engine.hire() {
+        if engine.pool.nobody_reads() {
             needed = true;
-            self.read_for_the_busy();
-            // A worker that became idle meanwhile has looked for waiting calls already.
-            if engine.waiting() > 0 && engine.idle.load(Ordering::SeqCst) > 0 {
-                engine.bell.ring();
+            if !(stuck && engine.pool.call_back()) {
+                self.read_for_the_busy();
+                // A worker that became idle meanwhile has looked for waiting calls already.
+                if engine.waiting() > 0 {
+                    engine.wake_worker();
+                }
             }
         }
         let blocked = std::mem::take(&mut *engine.blocked.lock());
@@ -457,7 +457,7 @@ impl<H: Host> Keeping<H> {
         for connection in &connections {
             engine.give_up(connection.token, None);
         }
-        let waiting = std::iter::from_fn(|| engine.next_waiting()).collect::<Vec<_>>();
+        let waiting = std::iter::from_fn(|| engine.pool.next()).collect::<Vec<_>>();
         for mut call in waiting.into_iter().chain(engine.instances.drain()) {
             let error = crate::core::error::Error::new(Code::ServiceUnavailable, "the service has stopped");
             let error = error.with_fate(crate::core::error::Fate::Rejected);
@@ -466,6 +466,7 @@ impl<H: Host> Keeping<H> {
         self.wait_for_calls(Instant::now() + LAST_MOMENT);
         engine.stopped.store(true, Ordering::Release);
         engine.bell.ring();
+        while engine.pool.call_back() {}
         for connection in engine.connections.iter().map(|entry| Arc::clone(&entry)).collect::<Vec<_>>() {
             connection.flush(super::connection::A_MOMENT);
             engine.end_connection(&connection);

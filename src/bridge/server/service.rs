@@ -161,7 +161,7 @@ impl<H: Host> Service<H> {
     /// Waits until its workers have ended, once it has; `false` when a call still runs after `patience`.
     #[must_use]
     pub fn join(&self, patience: Duration) -> bool {
-        self.engine.join_workers(patience)
+        self.engine.pool.join(patience)
     }
 }
 

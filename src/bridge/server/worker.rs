@@ -1,47 +1,63 @@
 //! A worker's life: wait for a connection, read it, run what it read, reply, look for more.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::bridge::hello::Mode;
-use crate::core::platform::readiness::Events;
+use crate::core::platform::readiness::{Events, Ready};
 
 use super::connection::{A_MOMENT, Arrival, Connection};
-use super::engine::{BELL, Engine};
+use super::engine::Engine;
 use super::host::{Answer, Host};
 use super::seat::Seat;
 
 /// A batch's replies leave together, unless the batch takes longer than this.
 const TOGETHER: Duration = Duration::from_micros(100);
 
+/// Woken for nothing so many times in a row, a worker sits out.
+const TIMES_FOR_NOTHING: u32 = 3;
+/// With nobody else to read, a worker looks this often whether other callers wait.
+const OTHERS_TURN: Duration = Duration::from_micros(200);
+
 /// Works until the service has stopped.
 pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
     let mut worker = Worker { engine, seat, answer: Answer::default() };
+    let mut for_nothing = 0;
+    let mut next = None;
     while !engine.stopped.load(Ordering::Acquire) {
-        engine.idle.fetch_add(1, Ordering::SeqCst);
-        // A call that was left before this worker counted as idle rang no bell.
-        let ready = if engine.waiting() > 0 { Ok(None) } else { engine.poller.wait(None) };
-        engine.leave_reading();
-        match ready {
-            Ok(Some(ready)) if ready.token == BELL => {}
-            Ok(Some(ready)) => {
-                if let Some(connection) = engine.connection(ready.token) {
-                    if ready.hangup {
-                        engine.give_up(connection.token, None);
-                    }
-                    if connection.turn().take() {
-                        worker.read(&connection);
-                    }
+        let ready = match next.take() {
+            Some(ready) => Some(ready),
+            None => match worker.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    engine.host.log(&format!("waiting for callers: {error}"));
+                    return;
                 }
+            },
+        };
+        let connection = ready.and_then(|ready| {
+            let connection = engine.connection(ready.token)?;
+            if ready.hangup {
+                engine.give_up(connection.token, None);
             }
-            Ok(None) => {}
-            Err(error) => {
-                engine.host.log(&format!("waiting for callers: {error}"));
-                return;
+            Some(connection)
+        });
+        match connection {
+            Some(connection) if connection.turn().take() => {
+                for_nothing = 0;
+                next = worker.read(&connection);
             }
+            Some(_) => for_nothing += 1,
+            None => {}
         }
         worker.run_waiting();
+        if for_nothing == TIMES_FOR_NOTHING {
+            for_nothing = 0;
+            engine.attend();
+            engine.pool.sit_out();
+        }
     }
     // The bell is edge-triggered: pass the word on.
     engine.bell.ring();
@@ -68,43 +84,73 @@ struct Worker<'a, H: Host> {
 }
 
 impl<H: Host> Worker<'_, H> {
-    /// Reads a connection whose turn this worker has.
-    fn read(&mut self, connection: &Arc<Connection<H>>) {
+    fn wait(&self) -> io::Result<Option<Ready>> {
+        let nothing_waits = self.engine.pool.begin_waiting();
+        let ready = if nothing_waits { self.engine.poller.wait(None) } else { Ok(None) };
+        self.engine.leave_reading();
+        ready
+    }
+
+    /// Reads a connection whose turn this worker has. Returns news of another that it met meanwhile.
+    fn read(&mut self, connection: &Arc<Connection<H>>) -> Option<Ready> {
         match connection.mode {
-            Mode::OneCall => self.read_one_call(connection),
+            Mode::OneCall => return self.read_one_call(connection),
             Mode::Multiplexed => self.read_multiplexed(connection),
         }
+        None
     }
 
     /// One call after the other, each answered before the next is looked at.
-    fn read_one_call(&mut self, connection: &Arc<Connection<H>>) {
+    fn read_one_call(&mut self, connection: &Arc<Connection<H>>) -> Option<Ready> {
         let engine = self.engine;
+        let mut looked = Instant::now();
         loop {
-            let frame = match connection.read(&engine.host) {
-                Ok(Arrival::Frame(frame)) => frame,
+            let accepted = match connection.read(&engine.host) {
+                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, &mut self.answer),
                 Ok(Arrival::Nothing) => {
-                    if connection.poll(engine.limits.poll_budget) {
-                        continue;
-                    }
-                    if connection.turn().give_back() {
-                        return;
+                    if !connection.poll(engine.limits.poll_budget) && connection.turn().give_back() {
+                        return None;
                     }
                     continue;
                 }
-                Ok(Arrival::Closed) => return engine.end_connection(connection),
-                Err(error) => return engine.refuse(connection, &error),
+                Ok(Arrival::Closed) => {
+                    engine.end_connection(connection);
+                    return None;
+                }
+                Err(error) => Err(error),
             };
-            match engine.accept(connection, frame, &mut self.answer) {
+            match accepted {
+                Ok(None) => {}
                 Ok(Some(call)) => {
+                    let now = call.accepted;
                     if !engine.run(call, self.seat, &mut self.answer, (false, true)) {
                         // It ends elsewhere, and the turn comes back with its end.
-                        return;
+                        return None;
+                    }
+                    if now.duration_since(looked) > OTHERS_TURN && engine.pool.nobody_reads() {
+                        looked = now;
+                        if let Some(other) = self.other(connection) {
+                            return Some(other);
+                        }
                     }
                 }
-                Ok(None) => {}
-                Err(error) => return engine.refuse(connection, &error),
+                Err(error) => {
+                    engine.refuse(connection, &error);
+                    return None;
+                }
             }
         }
+    }
+
+    /// Whether another caller waits, and nobody else is there to see it. Then the turn of this one is given up.
+    fn other(&self, connection: &Arc<Connection<H>>) -> Option<Ready> {
+        let ready = self.engine.poller.wait(Some(Duration::ZERO)).ok()??;
+        // News of this connection is old: its worker has read it since, or will in a moment.
+        if ready.token == connection.token {
+            return None;
+        }
+        look_again(self.engine, connection);
+        Some(ready)
     }
 
     /// Takes what is there, lets others read on, then runs it.
@@ -162,7 +208,7 @@ impl<H: Host> Worker<'_, H> {
     /// Runs the calls that wait, until none does.
     fn run_waiting(&mut self) {
         let engine = self.engine;
-        while let Some(first) = engine.next_waiting() {
+        while let Some(first) = engine.pool.next() {
             let mut next = Some(first);
             let (seat, answer) = (self.seat, &mut self.answer);
             engine.host.together(&mut || {
@@ -170,7 +216,7 @@ impl<H: Host> Worker<'_, H> {
                 while let Some(call) = next.take() {
                     engine.run(call, seat, answer, (true, false));
                     if began.elapsed() < TOGETHER {
-                        next = engine.next_waiting();
+                        next = engine.pool.next();
                     }
                 }
             });
