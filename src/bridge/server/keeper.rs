@@ -34,8 +34,10 @@ const FIRST_UNIX: u64 = 16;
 /// Tokens of greetings begin here, those of listeners end here.
 const FIRST_GREETING: u64 = 1 << 32;
 
-/// Between two looks at what workers do, while something may need it.
+/// Between two looks at what workers do, while calls wait for them.
 const TICK: Duration = Duration::from_millis(1);
+/// The same while none waits, but no worker watches for new callers either.
+const SLOW_TICK: Duration = Duration::from_millis(2);
 /// Ticks without need after which the keeper sleeps again.
 const QUIET_TICKS: u32 = 20;
 /// A call that runs longer than this must not keep others' replies or turns waiting.
@@ -129,7 +131,7 @@ impl<H: Host> Keeping<H> {
             timeout = timeout.min(deadline.saturating_duration_since(now));
         }
         if attending {
-            timeout = timeout.min(TICK);
+            timeout = timeout.min(if self.keeper.engine.waiting() > 0 { TICK } else { SLOW_TICK });
         }
         match self.poller.wait(Some(timeout)) {
             Ok(Some(ready)) => match ready.token {

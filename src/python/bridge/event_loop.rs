@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
@@ -163,20 +164,20 @@ impl EventLoop {
 
     fn live_attached(&self, py: Python<'_>) -> PyResult<()> {
         let asyncio = py.import("asyncio")?;
-        let event_loop = asyncio.call_method0("new_event_loop")?;
-        asyncio.call_method1("set_event_loop", (&event_loop,))?;
-        let wake = event_loop.getattr("call_soon_threadsafe")?;
+        let event_loop = asyncio.call_method0(intern!(py, "new_event_loop"))?;
+        asyncio.call_method1(intern!(py, "set_event_loop"), (&event_loop,))?;
+        let wake = event_loop.getattr(intern!(py, "call_soon_threadsafe"))?;
         let errands = Bound::new(py, Errands(self.clone()))?;
         self.0.state.lock().running = Some(Ends {
             event_loop: event_loop.clone().unbind(),
             wake: wake.unbind(),
             errands: errands.clone().unbind(),
         });
-        event_loop.call_method1("call_soon", (errands,))?;
-        let ran = event_loop.call_method0("run_forever");
+        event_loop.call_method1(intern!(py, "call_soon"), (errands,))?;
+        let ran = event_loop.call_method0(intern!(py, "run_forever"));
         self.0.state.lock().running = None;
         self.0.tasks.lock().clear();
-        event_loop.call_method0("close")?;
+        event_loop.call_method0(intern!(py, "close"))?;
         ran.map(drop)
     }
 
@@ -188,10 +189,10 @@ impl EventLoop {
                 Errand::Adopt(connection) => self.watch(py, &connection)?,
                 Errand::Cancel(connection, call) => self.cancel_now(py, connection, call)?,
                 Errand::Await(coroutine) => {
-                    self.event_loop(py)?.call_method1("create_task", (coroutine,))?;
+                    self.event_loop(py)?.call_method1(intern!(py, "create_task"), (coroutine,))?;
                 }
                 Errand::Stop => {
-                    self.event_loop(py)?.call_method0("stop")?;
+                    self.event_loop(py)?.call_method0(intern!(py, "stop"))?;
                 }
             }
         }
@@ -214,7 +215,7 @@ impl EventLoop {
         let fd = connection.with_stream(|stream| std::os::fd::AsRawFd::as_raw_fd(&stream.fd()));
         let reader = Reader { event_loop: self.clone(), connection: Arc::clone(connection), fd };
         let reader = Bound::new(py, reader)?;
-        self.event_loop(py)?.call_method1("add_reader", (fd, &reader))?;
+        self.event_loop(py)?.call_method1(intern!(py, "add_reader"), (fd, &reader))?;
         // What came before it was watched.
         reader.get().read(py)
     }
@@ -232,7 +233,7 @@ impl EventLoop {
                 .collect()
         };
         for task in concerned {
-            task.call_method0(py, "cancel")?;
+            task.call_method0(py, intern!(py, "cancel"))?;
         }
         Ok(())
     }
@@ -267,18 +268,19 @@ impl EventLoop {
         let cancelled = Arc::new(AtomicBool::new(false));
         let serving = host.serving(&running.call, Watch::Flag(Arc::clone(&cancelled)));
         let call = current::object(py, serving)?;
-        context.call_method1("run", (current::variable(py)?.getattr("set")?, call))?;
+        context
+            .call_method1(intern!(py, "run"), (current::variable(py)?.getattr(intern!(py, "set"))?, call))?;
         let coroutine = function.call(args, kwargs.as_ref())?;
         let key = (running.call.connection.token, running.call.id);
         let task = self.start_task(py, &coroutine, &context)?;
         let Some(running) = slot.take() else { return Ok(()) };
-        if task.call_method0("done")?.is_truthy()? {
+        if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             self.finish(py, host, &task, running);
             return Ok(());
         }
         self.0.tasks.lock().insert(key, Task { task: task.clone().unbind(), cancelled });
         let done = Done { event_loop: self.clone(), key, running: Mutex::new(Some(running)) };
-        task.call_method1("add_done_callback", (Bound::new(py, done)?,))?;
+        task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, done)?,))?;
         Ok(())
     }
 
@@ -302,13 +304,13 @@ impl EventLoop {
         }
         // Before 3.12 a task asks its loop to call its first step soon: take that step here instead.
         let step = Bound::new(py, FirstStep::default())?;
-        event_loop.setattr("call_soon", &step)?;
+        event_loop.setattr(intern!(py, "call_soon"), &step)?;
         let task = class.call((coroutine,), Some(&options));
-        event_loop.delattr("call_soon")?;
+        event_loop.delattr(intern!(py, "call_soon"))?;
         let task = task?;
         let callback = step.get().0.lock().take();
         if let Some(callback) = callback {
-            context.call_method1("run", (callback,))?;
+            context.call_method1(intern!(py, "run"), (callback,))?;
         }
         Ok(task)
     }
@@ -316,7 +318,9 @@ impl EventLoop {
     /// A task has ended: its outcome is the reply.
     fn finish(&self, py: Python<'_>, host: &PyHost, task: &Bound<'_, PyAny>, running: Running<PyHost>) {
         let mut answer = Answer::default();
-        let outcome = task.call_method0("result").and_then(|result| host.succeed(py, &result, &mut answer));
+        let outcome = task
+            .call_method0(intern!(py, "result"))
+            .and_then(|result| host.succeed(py, &result, &mut answer));
         if let Err(error) = outcome {
             host.fail(py, &error, &mut answer);
         }
@@ -407,7 +411,7 @@ impl Reader {
             self.event_loop.flush(py);
             let Some(begun) = begun else {
                 let event_loop = self.event_loop.event_loop(py)?;
-                event_loop.call_method1("remove_reader", (self.fd,))?;
+                event_loop.call_method1(intern!(py, "remove_reader"), (self.fd,))?;
                 return Ok(());
             };
             // The next call is likely to come in a moment, unless something else is going on.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
@@ -88,7 +89,7 @@ impl Host for PyHost {
                     return Err(pyo3::exceptions::PyTypeError::new_err("the service has no class"));
                 };
                 let (args, kwargs) = self.constructor_arguments(py, arguments, Some(factory.bind(py)))?;
-                fresh_context(py)?.call_method("run", args, kwargs.as_ref())
+                fresh_context(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())
             };
             match build() {
                 Ok(object) => {
@@ -139,9 +140,11 @@ impl Host for PyHost {
         let _ = Python::try_attach(|py| {
             let object = instance.object.bind(py);
             let closed = if object.hasattr("aclose").unwrap_or(false) {
-                object.call_method0("aclose").map(|coroutine| self.event_loop.run(coroutine.unbind()))
+                object
+                    .call_method0(intern!(py, "aclose"))
+                    .map(|coroutine| self.event_loop.run(coroutine.unbind()))
             } else if object.hasattr("close").unwrap_or(false) {
-                object.call_method0("close").map(drop)
+                object.call_method0(intern!(py, "close")).map(drop)
             } else {
                 Ok(())
             };
@@ -206,7 +209,7 @@ impl PyHost {
             }
         };
         // Context variables that one call sets must not show in the next.
-        let result = fresh_context(py)?.call_method("run", args, kwargs.as_ref())?;
+        let result = fresh_context(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())?;
         self.succeed(py, &result, answer)
     }
 
@@ -319,7 +322,7 @@ pub(super) fn describe(py: Python<'_>, error: &PyErr) -> String {
 pub(super) fn log(py: Python<'_>, message: &str) {
     let tell = || -> PyResult<()> {
         let logger = py.import("logging")?.call_method1("getLogger", ("ironbridge.bridge",))?;
-        logger.call_method1("warning", ("%s", message))?;
+        logger.call_method1(intern!(py, "warning"), ("%s", message))?;
         Ok(())
     };
     if let Err(error) = tell() {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -128,7 +129,7 @@ impl Link {
         options.set_item("loop", event_loop)?;
         let _ = link.get().reply_class.set(py, (class.unbind(), options.unbind()));
         let fd = opening.bell.as_fd().as_raw_fd();
-        event_loop.call_method1("add_reader", (fd, link.getattr("opened")?))?;
+        event_loop.call_method1(intern!(py, "add_reader"), (fd, link.getattr(intern!(py, "opened"))?))?;
         let shared = Arc::clone(shared);
         std::thread::Builder::new()
             .name("ironbridge-dial".into())
@@ -191,7 +192,7 @@ impl Link {
             (number, call.idempotent),
         )?;
         if answered.is_some() {
-            future.call_method1("set_result", (py.None(),))?;
+            future.call_method1(intern!(py, "set_result"), (py.None(),))?;
         } else {
             self.set_timer(this, call.deadline)?;
         }
@@ -250,7 +251,9 @@ impl Link {
             }
         };
         if flush {
-            self.event_loop.call_method1(this.py(), "call_soon", (this.getattr("flush")?,))?;
+            let py = this.py();
+            let flush = this.getattr(intern!(py, "flush"))?;
+            self.event_loop.call_method1(py, intern!(py, "call_soon"), (flush,))?;
         }
         Ok(())
     }
@@ -266,10 +269,14 @@ impl Link {
         };
         let py = this.py();
         if let Some((_, handle)) = earlier {
-            handle.call_method0(py, "cancel")?;
+            handle.call_method0(py, intern!(py, "cancel"))?;
         }
         let delay = deadline.remaining().as_secs_f64();
-        let handle = self.event_loop.call_method1(py, "call_later", (delay, this.getattr("expire")?))?;
+        let handle = self.event_loop.call_method1(
+            py,
+            intern!(py, "call_later"),
+            (delay, this.getattr(intern!(py, "expire"))?),
+        )?;
         self.state.lock().timer = Some((at, handle));
         Ok(())
     }
@@ -315,7 +322,9 @@ impl Link {
         let value = outcome::of_reply(py, frame, &connected.classes, &connected.limits);
         let value = match waiter.outcome {
             Outcome::Value => value,
-            Outcome::Json => value.and_then(|text| py.import("json")?.call_method1("loads", (text,))),
+            Outcome::Json => {
+                value.and_then(|text| py.import("json")?.call_method1(intern!(py, "loads"), (text,)))
+            }
         };
         waiter.resolve(py, value);
         Ok(())
@@ -374,7 +383,7 @@ impl Link {
             Stage::Polling | Stage::Ended => {}
         }
         if let Some((_, handle)) = timer {
-            let _ = handle.call_method0(py, "cancel");
+            let _ = handle.call_method0(py, intern!(py, "cancel"));
         }
         let never_open = matches!(stage, Stage::Opening(_));
         let fate = if never_open { Fate::NotSent } else { Fate::Unknown };
@@ -430,7 +439,7 @@ impl Link {
         let py = this.py();
         let Some(opened) = link.opening.opened.lock().take() else { return Ok(()) };
         let event_loop = link.event_loop.bind(py);
-        event_loop.call_method1("remove_reader", (link.opening.bell.as_fd().as_raw_fd(),))?;
+        event_loop.call_method1(intern!(py, "remove_reader"), (link.opening.bell.as_fd().as_raw_fd(),))?;
         let (dialled, home) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -456,7 +465,7 @@ impl Link {
             }
             state.stage = Stage::Open(connection);
         }
-        event_loop.call_method1("add_reader", (fd, this.getattr("readable")?))?;
+        event_loop.call_method1(intern!(py, "add_reader"), (fd, this.getattr(intern!(py, "readable"))?))?;
         Self::flush(this)
     }
 
@@ -483,13 +492,14 @@ impl Link {
         match flushed {
             Ok(true) => {
                 if waited {
-                    event_loop.call_method1("remove_writer", (fd,))?;
+                    event_loop.call_method1(intern!(py, "remove_writer"), (fd,))?;
                 }
                 link.poll(this)
             }
             Ok(false) => {
                 if !waited {
-                    event_loop.call_method1("add_writer", (fd, this.getattr("flush")?))?;
+                    event_loop
+                        .call_method1(intern!(py, "add_writer"), (fd, this.getattr(intern!(py, "flush"))?))?;
                 }
                 Ok(())
             }
@@ -561,7 +571,9 @@ impl Link {
             }
         };
         if flush {
-            self.event_loop.call_method1(this.py(), "call_soon", (this.getattr("flush")?,))?;
+            let py = this.py();
+            let flush = this.getattr(intern!(py, "flush"))?;
+            self.event_loop.call_method1(py, intern!(py, "call_soon"), (flush,))?;
         }
         Ok(())
     }
@@ -587,8 +599,8 @@ impl Waiter {
     fn resolve(self, py: Python<'_>, value: PyResult<Bound<'_, PyAny>>) {
         let future = self.future.bind(py);
         let resolved = match value {
-            Ok(value) => future.call_method1("set_result", (value,)),
-            Err(error) => future.call_method1("set_exception", (error.into_value(py),)),
+            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
         };
         // A future that is done already was cancelled: nobody waits.
         drop(resolved);
