@@ -88,6 +88,10 @@ def test_every_name_has_a_number_of_its_own_and_aliases_come_last() -> None:
 def test_the_document_is_canonical() -> None:
     made = service.encode(document())
     assert made == service.encode(json.loads(made))
+    plain = json.dumps(json.loads(made), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert made == plain.encode()
+    odd = {'é"\n\u2028': [None, True, 1, {"b": [], "a": "\\x"}]}
+    assert json.loads(service.encode(odd)) == odd
     assert b" at 0x" not in made
     assert b'": ' not in made
 
