@@ -500,3 +500,40 @@ def test_a_parents_death_during_a_call_is_told_once_and_the_call_finishes(start:
         assert process.ends()
         assert program.wait_exit() == -signal.SIGKILL
         assert sum("the process that started this service has ended" in line for line in program.stderr) == 1
+
+
+@pytest.mark.parametrize("port", [None, "given"])
+def test_workers_share_one_port(start: Start, port: str | None) -> None:
+    from harness import free_port
+
+    chosen = free_port() if port else None
+    program = start(
+        f"""
+        import os, sys
+        import ironbridge.bridge as meta
+
+        @meta.create("open", host="127.0.0.1", port={chosen}, token="{"t" * 43}").daemon(workers=2)
+        class Open:
+            @meta.function
+            def pid(self):
+                return os.getpid()
+
+        handle = meta.run()
+        print("up", flush=True)
+        sys.stdin.readline()
+        """
+    )
+    program.wait_line("up")
+    leases = _engine.leases("open")
+    addresses = {lease["tcp"] for lease in leases}
+    assert len(leases) == 2
+    assert len(addresses) == 1
+    address = addresses.pop()
+    assert chosen is None or address == f"127.0.0.1:{chosen}"
+    reached = set()
+    for _ in range(200):
+        with meta.connect(f"tcp://{address}/open", token="t" * 43) as client:
+            reached.add(client.pid())
+        if len(reached) == 2:
+            break
+    assert reached == {lease["pid"] for lease in leases}

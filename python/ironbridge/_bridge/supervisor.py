@@ -82,20 +82,35 @@ class Supervisor:
             IronbridgeError: what a worker failed with; the others have ended then.
         """
         deadline = time.monotonic() + self.job["allowed"]
+        first, *others = self.workers
         try:
-            for worker in self.workers:
-                self._spawn(worker)
-            reports = [
-                launch.await_ready(worker.process, self.service, deadline, self.job["allowed"])
-                for worker in self.workers
-                if worker.process is not None
-            ]
+            self._spawn(first)
+            if self._shares_a_free_port():
+                ready = self._await(first, deadline)
+                self.job["options"]["port"] = int(ready["tcp"].rpartition(":")[2])
+                for worker in others:
+                    self._spawn(worker)
+            else:
+                for worker in others:
+                    self._spawn(worker)
+                ready = self._await(first, deadline)
+            for worker in others:
+                self._await(worker, deadline)
         except BaseException:
             for worker in self.workers:
                 if worker.process is not None:
                     worker.process.kill()
             raise
-        return reports[0]
+        return ready
+
+    def _await(self, worker: _Worker, deadline: float) -> dict[str, Any]:
+        assert worker.process is not None
+        return launch.await_ready(worker.process, self.service, deadline, self.job["allowed"])
+
+    def _shares_a_free_port(self) -> bool:
+        """Whether the first worker's port, which the system chooses, is to be everybody's."""
+        options = self.job["options"]
+        return options["host"] is not None and not options["port"]
 
     def run(self) -> None:
         """Keeps the workers running; returns when all have ended after it was told to stop."""

@@ -1,6 +1,6 @@
 //! A service of this process: claims its name, opens its doors, starts its threads, ends them in order.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use crate::core::instances::{CacheOptions, InstanceCache};
 use crate::core::limits::Limits;
 use crate::core::observe::{Observers, Statistics};
 use crate::core::platform::process::ParentWatch;
+use crate::core::platform::socket::listen_tcp;
 
 use super::call::Call;
 use super::engine::Engine;
@@ -55,6 +56,8 @@ pub struct TcpOptions {
     pub token: Token,
     /// TLS, if wanted.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Several processes of the service listen on that address.
+    pub shared: bool,
 }
 
 /// A running service.
@@ -202,8 +205,7 @@ fn start_keeper<H: Host>(keeper: Keeper<H>, ended: Arc<(Mutex<bool>, Condvar)>) 
 
 fn listen(options: TcpOptions) -> Result<TcpDoor> {
     let doing = || format!("listening on {}", options.address);
-    let listener = TcpListener::bind(options.address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+    let listener = listen_tcp(options.address, options.shared)
         .map_err(|error| Error::io(Code::Configuration, &doing(), &error))?;
     Ok(TcpDoor { listener, token: options.token, tls: options.tls })
 }

@@ -3,14 +3,39 @@
 //! Nothing here retries when a signal arrives: the caller decides, so that Ctrl+C is noticed at once.
 
 use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, bind, listen, recv, send,
+    sendmsg, socket_with,
+};
 
 pub use rustix::net::RecvFlags;
+
+/// Listens on a TCP address; accepting never waits. With `shared`, other processes of this user that listen on it
+/// the same way get their part of the callers.
+///
+/// # Errors
+/// When the address is taken, or not one of this machine's.
+pub fn listen_tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Callers that the kernel lets in before they are accepted.
+const BACKLOG: i32 = 1024;
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

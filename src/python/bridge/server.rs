@@ -306,7 +306,7 @@ fn tcp_options(host: &str, options: &Settings, token: Token) -> Result<TcpOption
         (None, None) => None,
         _ => return Err(Error::new(Code::Configuration, "TLS needs both tls_cert and tls_key")),
     };
-    Ok(TcpOptions { address, token, tls })
+    Ok(TcpOptions { address, token, tls, shared: options.workers.is_some_and(|workers| workers > 1) })
 }
 
 /// The constructor's parameters that can be given by place or by name.
