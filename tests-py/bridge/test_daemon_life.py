@@ -342,6 +342,22 @@ def test_workers_share_the_name_and_are_started_again(start: Start, hold: Hold) 
     assert any("ended by signal 9; starting it again" in line for line in program.stderr)
 
 
+def test_workers_that_do_not_end_in_time_are_killed_with_their_supervisor(start: Start, hold: Hold) -> None:
+    program = start(WORKERS + HELD.format(run="", then="handle.stop(timeout=0.1); print('exit', handle.exitcode)"))
+    processes = [hold(daemon(program)[0]), *(hold(pid) for pid in pids())]
+    start(
+        """
+        import ironbridge.bridge as meta
+        meta.connect("service").linger(60)
+        """,
+        name="caller.py",
+    )
+    program.wait_line("lingering")
+    program.say("")
+    program.wait_line("exit 0")
+    assert all(process.ends(1) for process in processes)
+
+
 def test_workers_end_with_their_supervisor_and_with_the_parent(start: Start, hold: Hold) -> None:
     program = start(WORKERS + HELD.format(run="", then="pass"))
     supervisor = hold(daemon(program)[0])

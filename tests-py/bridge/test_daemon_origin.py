@@ -76,6 +76,30 @@ def test_in_a_module_of_a_package_run_with_m(start: Start) -> None:
     assert about(program)["module"] == "package.inner"
 
 
+def test_in_a_package_run_with_m(start: Start) -> None:
+    start("", name="package/__init__.py").wait_exit()
+    program = start(SERVICE + CALL, name="package/__main__.py", module="package")
+    assert about(program)["module"] == "package.__main__"
+
+
+def test_in_a_module_that_no_import_finds(start: Start) -> None:
+    start(SERVICE, name="hidden/plugin.py").wait_exit()
+    program = start(
+        """
+        import json, sys
+        from importlib.util import module_from_spec, spec_from_file_location
+
+        if __name__ == "__main__":
+            spec = spec_from_file_location("plugin", "hidden/plugin.py")
+            sys.modules["plugin"] = plugin = module_from_spec(spec)
+            spec.loader.exec_module(plugin)
+            with plugin.meta.run(), plugin.meta.connect("service") as client:
+                print("about", json.dumps(client.about()))
+        """
+    )
+    assert about(program)["module"] == "plugin"
+
+
 def test_in_a_package_whose_init_runs_it(start: Start) -> None:
     start(SERVICE, name="package/core.py").wait_exit()
     start("from .core import Service, meta\nhandle = meta.run()\n", name="package/__init__.py").wait_exit()

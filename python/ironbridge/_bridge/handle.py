@@ -29,13 +29,21 @@ class DaemonHandle:
     """
 
     def __init__(
-        self, service: str, pid: int, pidfd: int, *, process: Process | None = None, detached: bool = False
+        self,
+        service: str,
+        pid: int,
+        pidfd: int,
+        *,
+        process: Process | None = None,
+        detached: bool = False,
+        supervised: bool = False,
     ) -> None:
         self.service = service
         self.pid = pid
         self.attached = process is None
         self._pidfd = pidfd
         self._process = process
+        self._supervised = supervised
         self._starter = os.getpid()
         self._returncode: int | None = None
         if process is not None and not detached:
@@ -84,9 +92,16 @@ class DaemonHandle:
         if self.is_running():
             self._process.signal(_SIGTERM)
             if not self._wait(timeout):
-                self._process.signal(_SIGKILL)
-                self._wait(None)
+                self._kill(self._process)
         self._reap()
+
+    def _kill(self, process: Process) -> None:
+        if self._supervised:
+            process.signal(_SIGTERM)  # told twice, it kills its workers
+            if self._wait(1.0):
+                return
+        process.signal(_SIGKILL)
+        self._wait(None)
 
     def _wait(self, timeout: float | None) -> bool:
         if self._pidfd < 0:

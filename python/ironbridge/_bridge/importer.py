@@ -94,14 +94,7 @@ def _resolve(where: dict[str, Any]) -> Any:
     if "main" in where:
         module = _main(where["main"])
     else:
-        name = where["module"]
-        try:
-            __import__(name)
-        except registration.EndOfImport:
-            pass
-        if name not in sys.modules:
-            raise NotFound(f"module {name!r} is not there after its import")
-        module = sys.modules[name]
+        module = _module(where["module"], where.get("file"))
         if "as_main" in where:
             sys.modules["__main__"] = module
     found = walk(module, where["qualname"])
@@ -111,6 +104,32 @@ def _resolve(where: dict[str, Any]) -> Any:
             f"when that is imported (is it under `if __name__ == '__main__':`, or after run()?)"
         )
     return found
+
+
+def _module(name: str, file: str | None) -> ModuleType:
+    try:
+        __import__(name)
+    except registration.EndOfImport:
+        pass
+    except ModuleNotFoundError as error:
+        # The parent has it from a place that no import looks at: a test's loader, a plugin's.
+        if file is None or not error.name or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        _from_file(name, file)
+    if name not in sys.modules:
+        raise NotFound(f"module {name!r} is not there after its import")
+    return sys.modules[name]
+
+
+def _from_file(name: str, file: str) -> None:
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise NotFound(f"module {name!r} cannot be loaded from {file}")
+    _end_at_run(spec.loader)
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
 
 
 def _main(path: str) -> ModuleType:

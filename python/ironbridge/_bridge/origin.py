@@ -92,7 +92,7 @@ def _sample(registration: Registration) -> Any:
 
 
 def _reference(thing: Any, sample: Any) -> dict[str, Any] | None:
-    """Where `thing` can be imported from: `{"module" | "main", "qualname"}`."""
+    """Where `thing` can be imported from: `{"module" | "main", "qualname"}`, and more that may be needed."""
     module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     loaded = sys.modules.get(module) if isinstance(module, str) else None
     if loaded is None or not qualname or "<" in qualname or walk(loaded, qualname) is not thing:
@@ -101,7 +101,9 @@ def _reference(thing: Any, sample: Any) -> dict[str, Any] | None:
     if code is not None and code.co_filename.startswith("<") and not code.co_filename.startswith("<frozen"):
         return None  # made by `exec`, in a module that will not make it again
     if module not in MAIN:
-        return {"module": module, "qualname": qualname} if getattr(loaded, "__spec__", None) else None
+        if getattr(loaded, "__spec__", None) is None:
+            return None
+        return {"module": module, "qualname": qualname, "file": getattr(loaded, "__file__", None)}
     spec = getattr(loaded, "__spec__", None)
     if spec is not None and spec.name not in MAIN:
         # python -m package.module

@@ -112,7 +112,14 @@ def _start(registration: Registration, identity: str, deadline: float, allowed: 
         process = launch.spawn({**job, "found": origin.by_value(registration)}, role, detach=detach)
         ready = launch.await_ready(process, registration.name, deadline, allowed)
     _tell(registration, ready)
-    return DaemonHandle(registration.name, process.pid, process.pidfd, process=process, detached=detach)
+    return DaemonHandle(
+        registration.name,
+        process.pid,
+        process.pidfd,
+        process=process,
+        detached=detach,
+        supervised=role == "supervisor",
+    )
 
 
 def _threads(wanted: int | None) -> int:

@@ -192,8 +192,9 @@ class Supervisor:
         return True
 
     def _stop(self) -> None:
+        """Told once, workers drain; told again, they are killed."""
+        self.killed_at = time.monotonic() + (0.0 if self.stopping else _PATIENCE)
         self.stopping = True
-        self.killed_at = time.monotonic() + _PATIENCE
         for worker in self.workers:
             if worker.process is not None:
                 worker.process.signal(_SIGTERM)
