@@ -29,13 +29,17 @@ class Window(App[None]):
         self.seconds = seconds
         self.frames = 0
         self.running: Worker[None] | None = None
+        self.status = Label("ready", id="status")
+        self.clock = Label("", id="clock")
+        self.start = Button("Start", id="start", variant="primary")
+        self.stop = Button("Cancel", id="cancel", disabled=True)
 
     def compose(self) -> ComposeResult:
-        yield Label("ready", id="status")
-        yield Label("", id="clock")
+        yield self.status
+        yield self.clock
         with Horizontal():
-            yield Button("Start", id="start", variant="primary")
-            yield Button("Cancel", id="cancel", disabled=True)
+            yield self.start
+            yield self.stop
         yield Footer()
 
     def on_mount(self) -> None:
@@ -43,7 +47,7 @@ class Window(App[None]):
 
     def paint(self) -> None:
         self.frames += 1
-        self.query_one("#clock", Label).update("◐◓◑◒"[self.frames // 4 % 4])
+        self.clock.update("◐◓◑◒"[self.frames // 4 % 4])
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "start":
@@ -52,20 +56,18 @@ class Window(App[None]):
             self.running.cancel()
 
     async def work(self) -> None:
-        status = self.query_one("#status", Label)
-        start, cancel = self.query_one("#start", Button), self.query_one("#cancel", Button)
-        status.update("working…")
-        start.disabled, cancel.disabled = True, False
+        self.status.update("working…")
+        self.start.disabled, self.stop.disabled = True, False
         try:
             async with meta.connect_async("slow-work") as client:
-                status.update(await client.work(self.seconds))
+                self.status.update(await client.work(self.seconds))
         except asyncio.CancelledError:
-            status.update("cancelled")
+            self.status.update("cancelled")
             raise
         except meta.MetaBridgeError as error:
-            status.update(f"failed: {error}")
+            self.status.update(f"failed: {error}")
         finally:
-            start.disabled, cancel.disabled = False, True
+            self.start.disabled, self.stop.disabled = False, True
 
 
 def main() -> None:

@@ -409,7 +409,8 @@ where
         }
         let Some(mut channel) = opened else { return Err(last) };
         let schema = self.schema_over(&mut channel, deadline, interrupt)?;
-        let mut home = Home::new(schema, alive, expected);
+        let most = usize::try_from(channel.welcome.max_frame).unwrap_or(usize::MAX);
+        let mut home = Home::new(schema, most, alive, expected);
         if home.workers.len() > 1 {
             let key = self.builtin(&mut channel, builtin::KEY, INSTANCE, deadline, interrupt)?;
             home.settle(key.payload());

@@ -23,6 +23,8 @@ const MOST_IDLE: usize = 64;
 pub struct Home<B> {
     /// What it offers.
     pub schema: Arc<Schema>,
+    /// The largest message it takes.
+    pub max_frame: usize,
     /// Its processes, at least one.
     pub workers: Vec<Worker<B>>,
     /// The one that has the instance of this client's arguments.
@@ -79,11 +81,19 @@ impl<B> Worker<B> {
 }
 
 impl<B> Home<B> {
-    /// A home of these processes.
+    /// A home of these processes, which take messages of at most `max_frame` bytes.
     #[must_use]
-    pub fn new(schema: Arc<Schema>, workers: Vec<Worker<B>>, expected: usize) -> Self {
+    pub fn new(schema: Arc<Schema>, max_frame: usize, workers: Vec<Worker<B>>, expected: usize) -> Self {
         let expected = expected.max(workers.len());
-        Self { schema, workers, sticky: 0, expected, found: Instant::now(), next: AtomicUsize::new(0) }
+        Self {
+            schema,
+            max_frame,
+            workers,
+            sticky: 0,
+            expected,
+            found: Instant::now(),
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// The process for a call: the instance's own, or the next one in turn.

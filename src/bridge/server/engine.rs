@@ -466,7 +466,8 @@ impl<H: Host> Engine<H> {
     }
 
     fn reply(&self, call: &Call<H>, answer: &mut Answer<H::Out>, queued: bool) {
-        if !call.is_one_way() && !call.connection.is_gone() {
+        // Past the deadline nobody waits; what a function that was told returns then is no answer.
+        if !call.is_one_way() && !call.is_given_up() {
             let micros = u32::try_from(call.accepted.elapsed().as_micros()).unwrap_or(u32::MAX);
             let depth = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
             answer.seal(call.id, micros, depth, call.connection.max_frame.min(self.limits.max_frame));

@@ -179,7 +179,8 @@ impl Link {
             let (_, open) = prepared.map_err(|error| raise(py, &error))?;
             let Outgoing { head, buffers } = &mut outgoing;
             encode_arguments(args, kwargs, &mut Encoder::new(head, buffers, &connected.limits))?;
-            open.finish(head, table(buffers), connected.limits.max_frame).map_err(|error| raise(py, &error))
+            let most = connected.limits.max_frame.min(home.max_frame);
+            open.finish(head, table(buffers), most).map_err(|error| raise(py, &error))
         };
         if let Err(error) = encoded() {
             drop(self.state.lock().pending.take(number));
