@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_queue: usize,
     /// Calls in flight on one multiplexed connection (`MAX_IN_FLIGHT`, 10,000).
     pub max_in_flight: usize,
+    /// Calls of one daemon that wait for calls that they have made; each keeps a thread (`MAX_NESTED`, 256).
+    pub max_nested: usize,
     /// Different constructor arguments bound on one connection (`MAX_BINDINGS`, 1,024).
     pub max_bindings: usize,
     /// Time for a peer to say hello, and to answer ours (`HANDSHAKE_TIMEOUT`, 5 s).
@@ -46,6 +48,7 @@ impl Default for Limits {
             max_connections: 10_000,
             max_queue: 4_096,
             max_in_flight: 10_000,
+            max_nested: 256,
             max_bindings: 1_024,
             handshake_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(30),
@@ -111,6 +114,7 @@ impl Limits {
         size("MAX_CONNECTIONS", 1, &mut limits.max_connections)?;
         size("MAX_QUEUE", 1, &mut limits.max_queue)?;
         size("MAX_IN_FLIGHT", 1, &mut limits.max_in_flight)?;
+        size("MAX_NESTED", 1, &mut limits.max_nested)?;
         size("MAX_BINDINGS", 1, &mut limits.max_bindings)?;
         size("OUT_OF_BAND", 1 << 10, &mut limits.out_of_band)?;
         time("HANDSHAKE_TIMEOUT", &mut limits.handshake_timeout)?;

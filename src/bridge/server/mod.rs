@@ -7,7 +7,7 @@ pub mod engine;
 mod greeting;
 pub mod host;
 mod keeper;
-mod pool;
+pub mod pool;
 pub mod seat;
 mod service;
 mod worker;

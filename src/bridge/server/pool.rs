@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::core::error::{Code, Error, Result};
+
 use super::call::Call;
 use super::engine::Engine;
 use super::host::Host;
@@ -32,6 +34,8 @@ pub(super) struct Pool<H: Host> {
     seats: Mutex<Vec<Arc<Seat<H>>>>,
     hired: AtomicUsize,
     most: usize,
+    /// Workers whose calls wait for calls that they have made.
+    lent: AtomicUsize,
     /// Worker threads that have not ended.
     living: Mutex<usize>,
     ended: Condvar,
@@ -49,9 +53,23 @@ impl<H: Host> Pool<H> {
             seats: Mutex::default(),
             hired: AtomicUsize::new(0),
             most: most.max(1),
+            lent: AtomicUsize::new(0),
             living: Mutex::new(0),
             ended: Condvar::new(),
         }
+    }
+
+    /// The most workers there may be now.
+    fn most(&self) -> usize {
+        self.most + self.lent.load(Ordering::SeqCst)
+    }
+
+    /// Whether the worker that asks must end: it was hired in place of one that goes on by now.
+    pub(super) fn dismisses(&self) -> bool {
+        let most = self.most();
+        let fewer = |hired: usize| (hired > most).then(|| hired - 1);
+        self.hired.load(Ordering::Relaxed) > most
+            && self.hired.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer).is_ok()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -139,14 +157,28 @@ impl<H: Host> Pool<H> {
     }
 }
 
+/// A worker that waits, see [`Engine::lend`].
+pub struct Lent<H: Host>(Arc<Engine<H>>);
+
+impl<H: Host> Drop for Lent<H> {
+    fn drop(&mut self) {
+        let pool = &self.0.pool;
+        pool.lent.fetch_sub(1, Ordering::SeqCst);
+        if pool.hired.load(Ordering::Relaxed) > pool.most() && !pool.nobody_reads() {
+            self.0.bell.ring();
+        }
+    }
+}
+
 impl<H: Host> Engine<H> {
     /// Adds a worker while there are fewer than the most. Returns whether it did.
     pub(super) fn hire(self: &Arc<Self>) -> bool {
         let pool = &self.pool;
-        if pool.hired.load(Ordering::Relaxed) >= pool.most || self.stopped.load(Ordering::Relaxed) {
+        let most = pool.most();
+        if pool.hired.load(Ordering::Relaxed) >= most || self.stopped.load(Ordering::Relaxed) {
             return false;
         }
-        if pool.hired.fetch_add(1, Ordering::AcqRel) >= pool.most {
+        if pool.hired.fetch_add(1, Ordering::AcqRel) >= most {
             pool.hired.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
@@ -154,22 +186,41 @@ impl<H: Host> Engine<H> {
         *pool.living.lock() += 1;
         let engine = Arc::clone(self);
         let own_seat = Arc::clone(&seat);
+        pool.seats.lock().push(Arc::clone(&seat));
         let spawned = std::thread::Builder::new().name("ironbridge-worker".into()).spawn(move || {
             let host = Arc::clone(&engine.host);
             host.on_worker_thread(&mut || worker::work(&engine, &own_seat));
+            engine.pool.seats.lock().retain(|seat| !Arc::ptr_eq(seat, &own_seat));
             *engine.pool.living.lock() -= 1;
             engine.pool.ended.notify_all();
         });
-        match spawned {
-            Ok(_) => pool.seats.lock().push(seat),
-            Err(_) => {
-                *pool.living.lock() -= 1;
-                pool.hired.fetch_sub(1, Ordering::AcqRel);
-                self.host.log("the system gave no thread for another worker");
-                return false;
-            }
+        if spawned.is_err() {
+            pool.seats.lock().retain(|other| !Arc::ptr_eq(other, &seat));
+            *pool.living.lock() -= 1;
+            pool.hired.fetch_sub(1, Ordering::AcqRel);
+            self.host.log("the system gave no thread for another worker");
         }
-        true
+        spawned.is_ok()
+    }
+
+    /// A worker's call waits for a call that it has made, perhaps of this very service: until the guard is
+    /// dropped, another worker may run in its place.
+    ///
+    /// # Errors
+    /// `Overloaded` when as many wait as may.
+    pub fn lend(self: &Arc<Self>) -> Result<Lent<H>> {
+        if self.pool.lent.fetch_add(1, Ordering::SeqCst) >= self.limits.max_nested {
+            self.pool.lent.fetch_sub(1, Ordering::SeqCst);
+            let text = format!(
+                "{} calls of service {:?} wait for calls that they have made, its limit (IRONBRIDGE_MAX_NESTED)",
+                self.limits.max_nested, self.service
+            );
+            return Err(Error::new(Code::Overloaded, text));
+        }
+        if self.pool.nobody_reads() && !self.pool.call_back() {
+            self.hire();
+        }
+        Ok(Lent(Arc::clone(self)))
     }
 
     /// A worker leaves the poller to run what it found: somebody else must read, or else the keeper.

@@ -37,6 +37,9 @@ pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
                 }
             },
         };
+        if engine.pool.dismisses() {
+            return step_down(engine, ready);
+        }
         let connection = ready.and_then(|ready| {
             let connection = engine.connection(ready.token)?;
             if ready.hangup {
@@ -57,6 +60,9 @@ pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
             for_nothing = 0;
             engine.attend();
             engine.pool.sit_out();
+            if engine.pool.dismisses() {
+                return step_down(engine, None);
+            }
         }
     }
     // The bell is edge-triggered: pass the word on.
@@ -68,6 +74,21 @@ pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
 /// The turn is the caller's. The poller tells of an edge once, so ask it to look again.
 pub(super) fn look_again<H: Host>(engine: &Arc<Engine<H>>, connection: &Arc<Connection<H>>) {
     connection.turn().force_free();
+    watch_anew(engine, connection);
+}
+
+/// A worker that is no longer needed leaves what it was called for to the others.
+fn step_down<H: Host>(engine: &Arc<Engine<H>>, ready: Option<Ready>) {
+    if let Some(connection) = ready.and_then(|ready| engine.connection(ready.token)) {
+        watch_anew(engine, &connection);
+    }
+    if engine.waiting() > 0 {
+        engine.wake_worker();
+    }
+}
+
+/// Has the poller tell again what there is to read.
+fn watch_anew<H: Host>(engine: &Arc<Engine<H>>, connection: &Arc<Connection<H>>) {
     let events = Events::IN | Events::RDHUP | Events::ET;
     // Changing the watch makes the poller report what is readable now.
     let changed =

@@ -14,8 +14,8 @@ use crate::python::value::{Encoder, InBuffer, OutBuffer, encode_arguments};
 
 use super::allocate::table;
 use super::connected::{Connected, Connecting, Manner};
-use super::outcome;
 use super::signals::Signals;
+use super::{current, outcome};
 
 /// Blocking calls to one service, from any thread. Has no thread of its own.
 #[pyclass(frozen, module = "ironbridge._engine")]
@@ -172,6 +172,7 @@ impl Connected {
         encode_arguments(args, kwargs, &mut Encoder::new(head, buffers, &self.limits))?;
         open.finish(head, table(buffers), self.limits.max_frame).map_err(|error| raise(py, &error))?;
 
+        let _lent = current::lend().map_err(|error| raise(py, &error))?;
         let signals = Signals::default();
         let reply = py.detach(|| self.engine.exchange(prepared, &mut outgoing, call, &|| signals.look()));
         match reply {
@@ -210,6 +211,7 @@ impl Connected {
             frames.push(head);
         }
         let Some(route) = first else { return Ok(results) };
+        let _lent = current::lend().map_err(|error| raise(py, &error))?;
         let signals = Signals::default();
         let mut replies: Vec<Frame<InBuffer>> = Vec::with_capacity(frames.len());
         let done = py.detach(|| {

@@ -54,6 +54,7 @@ impl Connecting<'_, '_> {
         let (mut connect, timeout, deadline) = self.prepare(&limits).map_err(|error| raise(py, &error))?;
         connect.arguments = bound_arguments(self.args, self.kwargs, &limits)?;
         let classes = options::classes(self.api_classes, true)?;
+        let _lent = current::lend().map_err(|error| raise(py, &error))?;
         let signals = Signals::default();
         let engine = py
             .detach(|| Client::connect(connect, Objects, deadline, &|| signals.look()))
@@ -111,6 +112,7 @@ impl Connected {
         if let Some(home) = self.engine.known_home() {
             return Ok(home);
         }
+        let _lent = current::lend().map_err(|error| raise(py, &error))?;
         let signals = Signals::default();
         let deadline = Deadline::after(timeout);
         py.detach(|| self.engine.refresh(deadline, &|| signals.look()))

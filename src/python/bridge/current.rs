@@ -9,14 +9,23 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::bridge::server::connection::Connection;
+use crate::bridge::server::pool::Lent;
 use crate::bridge::server::seat::Seat;
 use crate::core::deadline::Deadline;
+use crate::core::error::Error;
 
+use super::event_loop::EventLoop;
+use super::forked::Here;
 use super::host::PyHost;
 
 thread_local! {
     /// The call of this worker's thread. A coroutine's is in a context variable instead.
     static ON_THREAD: RefCell<Option<Serving>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// The service whose worker this thread is.
+    static WORKS_FOR: RefCell<Option<(Here, EventLoop)>> = const { RefCell::new(None) };
 }
 
 /// Whether this process runs coroutines' calls: only then is the context variable worth a look.
@@ -97,6 +106,24 @@ pub(super) fn serve(serving: Serving) -> impl Drop {
         }
     }
     Guard(ON_THREAD.with(|current| current.borrow_mut().replace(serving)))
+}
+
+/// Says that this thread is a worker of that loop's service.
+pub(super) fn work_for(event_loop: &EventLoop) {
+    WORKS_FOR.with(|slot| *slot.borrow_mut() = Some((Here::now(), event_loop.clone())));
+}
+
+/// To be held while this thread waits for a call that it makes: when it is a worker, another may run instead.
+///
+/// # Errors
+/// `Overloaded` when too many workers wait already.
+pub(super) fn lend() -> Result<Option<Lent<PyHost>>, Error> {
+    let engine = WORKS_FOR.with(|slot| {
+        let slot = slot.borrow();
+        let (here, event_loop) = slot.as_ref()?;
+        here.is_same().then(|| event_loop.engine())?
+    });
+    engine.map(|engine| engine.lend()).transpose()
 }
 
 /// The context variable that holds a coroutine's call.

@@ -21,6 +21,7 @@ use crate::bridge::server::host::Answer;
 use crate::python::value::OutBuffer;
 
 use super::current::{self, Watch};
+use super::forked::Here;
 use super::host::{PyHost, describe, fresh_context, log, refusal};
 
 thread_local! {
@@ -207,7 +208,8 @@ impl EventLoop {
         }
     }
 
-    fn engine(&self) -> Option<Arc<Engine<PyHost>>> {
+    /// The service whose coroutines it runs.
+    pub(super) fn engine(&self) -> Option<Arc<Engine<PyHost>>> {
         self.0.engine.lock().as_ref().and_then(std::sync::Weak::upgrade)
     }
 
@@ -270,9 +272,12 @@ impl EventLoop {
         let call = current::object(py, serving)?;
         context
             .call_method1(intern!(py, "run"), (current::variable(py)?.getattr(intern!(py, "set"))?, call))?;
+        let here = Here::now();
         let coroutine = function.call(args, kwargs.as_ref())?;
         let key = (running.call.connection.token, running.call.id);
-        let task = self.start_task(py, &coroutine, &context)?;
+        let task = self.start_task(py, &coroutine, &context);
+        here.end_child(py, &task);
+        let task = task?;
         let Some(running) = slot.take() else { return Ok(()) };
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             self.finish(py, host, &task, running);

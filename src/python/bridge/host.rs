@@ -18,6 +18,7 @@ use crate::python::value::{Classes, Encoder, InBuffer, OutBuffer, canonical, dec
 use super::allocate::Objects;
 use super::current::{self, Serving, Watch};
 use super::event_loop::EventLoop;
+use super::forked::Here;
 
 /// An endpoint: what to call.
 pub(super) enum Target {
@@ -60,6 +61,7 @@ impl Host for PyHost {
 
     fn on_worker_thread(&self, body: &mut (dyn FnMut() + Send)) {
         // Attaching makes a Python thread state; staying inside keeps it. Without it each call pays for a new one.
+        current::work_for(&self.event_loop);
         Python::attach(|py| py.detach(body));
     }
 
@@ -115,7 +117,9 @@ impl Host for PyHost {
         Python::attach(|py| {
             let serving = self.serving(call, Watch::Seat(Arc::clone(seated.seat), seated.number));
             let guard = current::serve(serving);
+            let here = Here::now();
             let outcome = self.call_plain(py, call, instance, answer);
+            here.end_child(py, &outcome);
             drop(guard);
             if let Err(error) = outcome {
                 self.fail(py, &error, answer);

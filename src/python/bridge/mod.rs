@@ -6,6 +6,7 @@ mod client;
 mod connected;
 mod current;
 mod event_loop;
+mod forked;
 mod host;
 mod link;
 mod options;
