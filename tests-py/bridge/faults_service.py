@@ -180,14 +180,29 @@ class Faulty:
 
     @meta.function
     @staticmethod
-    def nested(depth: int, service: str = NAME) -> int:
-        """Calls back into its own service, so many levels deep."""
+    def nested(depth: int, services: list[str] | None = None) -> int:
+        """Calls so many levels deep: back into its own service, or into these in turn."""
         if depth == 0:
             return 0
+        service = services[depth % len(services)] if services else NAME
         with lock:
-            client = clients.get(service) or clients.setdefault(service, meta.connect(service))
-        below: int = client.nested(depth - 1)
+            client = clients.get(service)
+        if client is None:
+            client = clients.setdefault(service, meta.connect(service))
+        below: int = client.nested(depth - 1, services)
         return below + 1
+
+    @meta.function
+    @staticmethod
+    def alone(seconds: float) -> int:
+        """How many run this at once."""
+        with lock:
+            counts["alone"] = counts.get("alone", 0) + 1
+        time.sleep(seconds)
+        with lock:
+            most = counts["alone"]
+            counts["alone"] -= 1
+        return most
 
     @meta.function
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ from typing import Any, Self
 import ironbridge.bridge as meta
 from harness import Program, wait_until
 
-NAME = "faulty"
 PATIENCE = 20.0
 """Seconds after which a call that has not ended fails the test."""
+
+_numbers = itertools.count()
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Daemon:
     environment: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     daemon: dict[str, Any] = field(default_factory=dict)
-    name: str = NAME
+    name: str = field(default_factory=lambda: f"faulty-{next(_numbers)}")
 
     def start(self) -> None:
         """Starts it; also again, after its end."""
@@ -150,7 +152,7 @@ def side_by_side(works: list[Callable[[], Any]]) -> list[Future[Any]]:
         return [pool.submit(work) for work in works]
 
 
-def program(text: str, *arguments: str, env: dict[str, str] | None = None) -> Program:
-    """A Python program, run as a child; `NAME` is the service's name there."""
-    head = f"import os, sys, threading, time\nimport ironbridge.bridge as meta\nNAME = {NAME!r}\n"
-    return Program.python(head + textwrap.dedent(text), *arguments, env=env)
+def program(text: str, daemon: Daemon, *, env: dict[str, str] | None = None) -> Program:
+    """A Python program, run as a child; `NAME` is the daemon's name there."""
+    head = f"import os, sys, threading, time\nimport ironbridge.bridge as meta\nNAME = {daemon.name!r}\n"
+    return Program.python(head + textwrap.dedent(text), env=env)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import ironbridge.bridge as meta
 import pytest
-from bridge.faulty import NAME, PATIENCE, Daemon, Load, program
+from bridge.faulty import PATIENCE, Daemon, Load, program
 from harness import wait_until
 
 ASYNC_TOO = pytest.mark.parametrize("hold", ["hold", "hold_async"])
@@ -74,7 +74,7 @@ def test_the_name_is_free_at_once(daemon: Daemon) -> None:
     daemon.connect().close()
     daemon.kill()
     begun = time.monotonic()
-    with Daemon() as next_one:
+    with Daemon(name=daemon.name) as next_one:
         assert next_one.pid != daemon.pid
         # A fresh interpreter, and no wait for the dead one's lease.
         assert time.monotonic() - begun < 3.0
@@ -111,7 +111,7 @@ def _coroutine(client: meta.ServiceClient) -> object:
 def test_callers_that_wait_for_a_service_find_it_when_it_is_back(daemon: Daemon) -> None:
     daemon.kill()
     with ThreadPoolExecutor(8) as pool:
-        waiting = [pool.submit(meta.connect, NAME, timeout=PATIENCE) for _ in range(8)]
+        waiting = [pool.submit(meta.connect, daemon.name, timeout=PATIENCE) for _ in range(8)]
         daemon.start()
         assert {one.result(PATIENCE).pid() for one in waiting} == {daemon.pid}
 
@@ -176,7 +176,7 @@ def test_a_grandchild_that_outlives_the_daemon_keeps_neither_name_nor_callers(da
                 # It has let go of the callers' connections, so they learn of the death at once.
                 assert isinstance(under_way.exception(PATIENCE), meta.ConnectionLost)
             begun = time.monotonic()
-            with Daemon() as next_one:
+            with Daemon(name=daemon.name) as next_one:
                 assert time.monotonic() - begun < 5.0
                 with next_one.connect() as fresh:
                     assert fresh.pid() == next_one.pid
@@ -189,7 +189,7 @@ def test_a_grandchild_that_outlives_the_daemon_keeps_neither_name_nor_callers(da
 def test_a_caller_that_is_killed_leaves_nothing_behind(daemon: Daemon) -> None:
     watcher = daemon.connect()
     before = _connections(watcher)
-    with program("client = meta.connect(NAME)\nclient.hold_until_cancelled('left')") as caller:
+    with program("client = meta.connect(NAME)\nclient.hold_until_cancelled('left')", daemon) as caller:
         wait_until(lambda: watcher.state("left") == "held")
         assert _connections(watcher) > before
         caller.kill()
