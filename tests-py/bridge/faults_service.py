@@ -44,10 +44,18 @@ class Faulty:
         self.name = name
         with lock:
             built.append(name)
+        if name.startswith("broken"):
+            raise ValueError(f"{name} cannot be built")
+        if name.startswith("async"):
+            self.aclose = self._aclose
 
     def close(self) -> None:
         with lock:
             closed.append(self.name)
+
+    async def _aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.close()
 
     @meta.function
     @staticmethod
@@ -66,6 +74,7 @@ class Faulty:
     @meta.function
     def linger(self, seconds: float) -> str:
         """Holds its instance that long."""
+        states[self.name] = "held"
         time.sleep(seconds)
         with lock:
             return f"{self.name} closed" if self.name in closed else f"{self.name} open"

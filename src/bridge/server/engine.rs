@@ -360,7 +360,13 @@ impl<H: Host> Engine<H> {
                 Way::Run(call, Some(lease))
             }
             Err(answer) => {
-                self.resume(ticket.fail());
+                // Who waited for this build hears what came of it; who comes now has it built again.
+                for mut waiter in ticket.fail() {
+                    match answer.copy() {
+                        Some(mut same) => self.complete(&mut waiter, &mut same, false),
+                        None => self.leave(waiter),
+                    }
+                }
                 Way::Refuse(call, Box::new(answer))
             }
         }
@@ -392,6 +398,9 @@ impl<H: Host> Engine<H> {
             Way::Elsewhere => false,
             Way::Refuse(mut call, mut refusal) => {
                 call.holds_turn &= !keep_turn;
+                if queued {
+                    seat.remember_unsent(&call.connection);
+                }
                 self.complete(&mut call, &mut refusal, queued);
                 true
             }
@@ -607,7 +616,7 @@ impl<H: Host> Engine<H> {
         }
         match self.resolve(call, false) {
             Way::Elsewhere => {}
-            Way::Refuse(mut call, mut refusal) => self.complete(&mut call, &mut refusal, true),
+            Way::Refuse(mut call, mut refusal) => self.complete(&mut call, &mut refusal, false),
             Way::Run(call, lease) => {
                 self.observers.started(call.event());
                 self.host.spawn(Running::new(Arc::clone(self), call, lease));

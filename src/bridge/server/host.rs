@@ -136,6 +136,13 @@ impl<O: AsRef<[u8]>> Answer<O> {
         answer
     }
 
+    /// The same answer for another call; `None` when it has large parts.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self> {
+        let (code, fate) = (self.code, self.fate);
+        self.buffers.is_empty().then(|| Self { head: self.head.clone(), buffers: Vec::new(), code, fate })
+    }
+
     /// The whole frame but its buffers, once sealed.
     pub(super) fn sealed(&self) -> &[u8] {
         &self.head
