@@ -13,11 +13,15 @@ help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: ## Install what the project needs and build the engine (quick when done already)
-	@scripts/setup.sh
+setup: ## Install all that the tests need and build the engine (quick when done already)
+	@scripts/setup.sh tests
+
+.PHONY: engine
+engine: ## Build the engine into .venv, and nothing that only tests need
+	@scripts/setup.sh engine
 
 .PHONY: demo
-demo: setup ## See a class run as a daemon, called from another process, and how fast that is
+demo: engine ## See a class run as a daemon, called from another process, and how fast that is
 	@echo
 	$(PY) examples/document/client.py
 	echo
@@ -32,12 +36,12 @@ lint: setup ## Formatting, clippy, ruff, mypy strict, the stub against the built
 	@scripts/lint.sh
 
 .PHONY: bench
-bench: setup ## The whole table of measurements against limits and peers (long; wants a quiet machine)
+bench: engine ## The whole table of measurements against limits and peers (long; wants a quiet machine)
 	@scripts/python.sh benches/requirements.txt
 	$(PY) benches/run.py
 
 .PHONY: bench-quick
-bench-quick: setup ## The essential rows of that table, in under a minute
+bench-quick: engine ## The essential rows of that table, in under a minute
 	@scripts/python.sh benches/requirements.txt
 	$(PY) benches/run.py --quick
 
@@ -53,7 +57,7 @@ dev: ## Set up with a quickly built, unoptimised engine
 	scripts/engine.sh dev
 
 .PHONY: wheel
-wheel: setup ## Build the wheel into dist/
+wheel: engine ## Build the wheel into dist/
 	@.venv/bin/maturin build --release --locked --out dist
 
 .PHONY: clean

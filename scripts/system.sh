@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that tests need (private brokers, Node) and venv, only those that are missing.
+# system.sh [FILE]: installs the Debian packages that a file names (private brokers, Node), and what makes virtual
+# environments where that is packed apart; only what is missing.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=()
 while read -r program package; do
     [[ -z $program || $program == \#* ]] && continue
     command -v "$program" >/dev/null || [[ -x /usr/sbin/$program ]] || packages+=("$package")
-done <requirements/debian.txt
+done < <(cat "$@" /dev/null)
 [[ -x $PY ]] || has_venv "$(find_python)" || packages+=(python3-venv)
 ((${#packages[@]})) || exit 0
 
