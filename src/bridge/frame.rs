@@ -11,7 +11,6 @@ use std::ops::Range;
 
 use bytes::{Buf, BufMut, Bytes};
 
-use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error, Fate, Result};
 
 /// What a connection begins with, before its first frame.
@@ -157,12 +156,6 @@ impl RequestEnvelope {
         })
     }
 
-    /// The deadline it carries.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Deadline> {
-        Deadline::from_wire(self.remaining)
-    }
-
     fn write(&self, out: &mut Vec<u8>) {
         out.put_u64_le(self.call);
         out.put_u64_le(self.remaining);
@@ -207,7 +200,7 @@ impl ReplyEnvelope {
         })
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, mut out: impl BufMut) {
         out.put_u64_le(self.call);
         out.put_u16_le(self.code as u16);
         out.put_u8(self.fate as u8);
@@ -239,12 +232,15 @@ pub fn begin_request(out: &mut Vec<u8>, flags: u8, envelope: &RequestEnvelope) -
     open
 }
 
-/// Begins a reply.
-pub fn begin_reply(out: &mut Vec<u8>, envelope: &ReplyEnvelope) -> Open {
+/// Writes the beginning of a reply in place: `start` is where its prefix and envelope have their room.
+pub fn begin_reply(start: &mut [u8; PREFIX + ENVELOPE], envelope: &ReplyEnvelope) -> Open {
     let retry = matches!(envelope.fate, Fate::Rejected | Fate::NotSent);
-    let open = begin_prefix(out, Kind::Reply, if retry { flag::RETRY } else { 0 }, ENVELOPE);
-    envelope.write(out);
-    open
+    start[..4].fill(0);
+    start[4] = Kind::Reply as u8;
+    start[5] = if retry { flag::RETRY } else { 0 };
+    start[6..PREFIX].copy_from_slice(&(ENVELOPE as u16).to_le_bytes());
+    envelope.write(&mut start[PREFIX..]);
+    Open { start: 0 }
 }
 
 fn begin_prefix(out: &mut Vec<u8>, kind: Kind, flags: u8, envelope: usize) -> Open {

@@ -16,10 +16,11 @@ impl Deadline {
         Self(Instant::now() + time.min(LONGEST))
     }
 
-    /// The deadline a peer sent as remaining microseconds; 0 means that it named none.
+    /// The deadline a peer sent as remaining microseconds in a message that arrived at `now`; 0 means that it
+    /// named none.
     #[must_use]
-    pub fn from_wire(micros: u64) -> Option<Self> {
-        (micros > 0).then(|| Self::after(Duration::from_micros(micros)))
+    pub fn from_wire(micros: u64, now: Instant) -> Option<Self> {
+        (micros > 0).then(|| Self(now + Duration::from_micros(micros).min(LONGEST)))
     }
 
     /// What is left, zero when it has passed.

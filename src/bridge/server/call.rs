@@ -1,7 +1,7 @@
 //! A call in the service: accepted, perhaps parked or handed on, run, completed.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::bridge::frame::{Frame, RequestEnvelope, flag};
 use crate::core::deadline::Deadline;
@@ -29,6 +29,8 @@ pub struct Call<H: Host> {
     pub deadline: Option<Deadline>,
     /// When it was read.
     pub accepted: Instant,
+    /// How long it took, once it has ended.
+    pub(super) took: Option<Duration>,
     /// Its arguments.
     pub frame: Frame<H::Buffer>,
     /// It keeps the turn of its one-call connection until it is answered.
@@ -54,14 +56,16 @@ impl<H: Host> Call<H> {
         frame: Frame<H::Buffer>,
         holds_turn: bool,
     ) -> Self {
+        let accepted = Instant::now();
         Self {
             connection: Arc::clone(connection),
             id: envelope.call,
             endpoint: envelope.endpoint,
             instance: envelope.instance,
             flags: frame.flags,
-            deadline: envelope.deadline(),
-            accepted: Instant::now(),
+            deadline: Deadline::from_wire(envelope.remaining, accepted),
+            accepted,
+            took: None,
             frame,
             holds_turn,
             ticket: None,

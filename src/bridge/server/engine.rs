@@ -384,13 +384,13 @@ impl<H: Host> Engine<H> {
     /// the call ends. `queued`: the reply waits for the worker's next flush.
     pub(super) fn run(
         self: &Arc<Self>,
-        mut call: Call<H>,
+        call: Call<H>,
         seat: &Arc<Seat<H>>,
         answer: &mut Answer<H::Out>,
         (queued, keep_turn): (bool, bool),
     ) -> bool {
-        if call.is_given_up() {
-            call.holds_turn &= !keep_turn;
+        // A reader's own call has just come: only one that has waited can be late.
+        if !keep_turn && call.is_given_up() {
             self.abandon(call);
             return true;
         }
@@ -417,7 +417,7 @@ impl<H: Host> Engine<H> {
                     call: call.id,
                     endpoint: call.endpoint,
                     deadline: call.deadline,
-                    started: Instant::now(),
+                    started: if keep_turn { call.accepted } else { Instant::now() },
                 });
                 answer.reset();
                 self.host.invoke(&mut call, lease.as_deref(), Seated { seat, number }, answer);
@@ -426,7 +426,8 @@ impl<H: Host> Engine<H> {
                 if queued {
                     seat.remember_unsent(&call.connection);
                 }
-                self.observers.ended(call.event(), answer.code, call.accepted.elapsed());
+                let took = *call.took.insert(call.accepted.elapsed());
+                self.observers.ended(call.event(), answer.code, took);
                 self.complete(&mut call, answer, queued);
                 true
             }
@@ -440,7 +441,8 @@ impl<H: Host> Engine<H> {
         answer: &mut Answer<H::Out>,
         queued: bool,
     ) {
-        self.observers.ended(call.event(), answer.code, call.accepted.elapsed());
+        let took = *call.took.insert(call.accepted.elapsed());
+        self.observers.ended(call.event(), answer.code, took);
         self.complete(call, answer, queued);
     }
 
@@ -477,7 +479,8 @@ impl<H: Host> Engine<H> {
     fn reply(&self, call: &Call<H>, answer: &mut Answer<H::Out>, queued: bool) {
         // Past the deadline nobody waits; what a function that was told returns then is no answer.
         if !call.is_one_way() && !call.is_given_up() {
-            let micros = u32::try_from(call.accepted.elapsed().as_micros()).unwrap_or(u32::MAX);
+            let took = call.took.unwrap_or_else(|| call.accepted.elapsed());
+            let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
             let depth = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
             answer.seal(call.id, micros, depth, call.connection.max_frame.min(self.limits.max_frame));
             self.dispatch_answer(&call.connection, answer, queued);

@@ -166,9 +166,10 @@ impl<O: Outbound> Answer<O> {
 
     fn try_seal(&mut self, call: u64, server_micros: u32, queue_depth: u32, max_frame: usize) -> Result<()> {
         let envelope = ReplyEnvelope { call, code: self.code, fate: self.fate, server_micros, queue_depth };
-        let mut start = Vec::with_capacity(PREFIX + ENVELOPE);
-        let open: Open = frame::begin_reply(&mut start, &envelope);
-        self.head[..PREFIX + ENVELOPE].copy_from_slice(&start);
+        let Some(start) = self.head.first_chunk_mut() else {
+            return Err(Error::protocol("an answer without room for its envelope"));
+        };
+        let open: Open = frame::begin_reply(start, &envelope);
         let buffers = self.buffers.iter().map(|buffer| (buffer.as_ref().len(), buffer.mutable()));
         open.finish(&mut self.head, buffers, max_frame)
     }

@@ -13,13 +13,13 @@ use crate::python::value::{Classes, InBuffer, decode};
 /// The value of a reply, or its failure.
 pub(super) fn of_reply<'py>(
     py: Python<'py>,
-    frame: Frame<InBuffer>,
+    mut frame: Frame<InBuffer>,
     classes: &Classes,
     limits: &Limits,
 ) -> PyResult<Bound<'py, PyAny>> {
     let envelope = ReplyEnvelope::read(frame.envelope()).map_err(|error| raise(py, &error))?;
-    let payload = frame.payload_bytes();
-    let value = decode(py, &payload, frame.buffers, classes, limits)?;
+    let buffers = std::mem::take(&mut frame.buffers);
+    let value = decode(py, frame.payload(), buffers, classes, limits)?;
     if envelope.code == Code::Ok {
         return Ok(value);
     }
