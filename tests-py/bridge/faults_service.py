@@ -118,6 +118,13 @@ class Faulty:
 
     @meta.function
     @staticmethod
+    def later(seconds: float, size: int) -> bytes:
+        """So many bytes, after a while."""
+        time.sleep(seconds)
+        return bytes(size)
+
+    @meta.function
+    @staticmethod
     async def nap(seconds: float) -> float:
         await asyncio.sleep(seconds)
         return seconds

@@ -14,7 +14,9 @@ impl Allocate for Objects {
     type Buffer = InBuffer;
 
     fn allocate(&self, length: usize, mutable: bool) -> Result<InBuffer> {
-        Python::attach(|py| InBuffer::new(py, length, mutable)).map_err(|error| {
+        let ended = || Error::new(Code::Cancelled, "the interpreter has ended");
+        let made = Python::try_attach(|py| InBuffer::new(py, length, mutable)).ok_or_else(ended)?;
+        made.map_err(|error| {
             Error::new(Code::Payload, format!("no memory for a buffer of {length} bytes: {error}"))
         })
     }

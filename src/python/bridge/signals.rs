@@ -6,6 +6,10 @@ use pyo3::prelude::*;
 use crate::core::error::{Code, Error};
 use crate::python::errors::raise;
 
+fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
 /// What signal handlers raised during one operation.
 #[derive(Default)]
 pub(super) struct Signals {
@@ -15,12 +19,18 @@ pub(super) struct Signals {
 impl Signals {
     /// Runs what signals have come for (on the main thread); `true` when a handler raised.
     pub(super) fn look(&self) -> bool {
-        match Python::attach(|py| py.check_signals()) {
-            Ok(()) => false,
-            Err(error) => {
+        match Python::try_attach(|py| py.check_signals()) {
+            Some(Ok(())) => false,
+            Some(Err(error)) => {
                 *self.raised.lock() = Some(error);
                 true
             }
+            // The interpreter is at its end, and this is the thread that ends it (a finaliser has called).
+            None if is_main_thread() => true,
+            // It has ended without waiting for this thread, which the end of the process takes along.
+            None => loop {
+                std::thread::park();
+            },
         }
     }
 
