@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -386,3 +388,57 @@ def test_two_services_in_one_file(start: Start) -> None:
     )
     assert program.wait_exit() == 0, program.output
     assert program.stdout == ["one two True False False"]
+
+
+def test_ctrl_c_while_a_daemon_starts_ends_it(start: Start) -> None:
+    program = start(
+        SERVICE
+        + """
+    if __name__ != "__main__":
+        print("daemon", os.getpid(), flush=True)
+        import threading
+        threading.Event().wait()
+    try:
+        meta.run(startup_timeout=60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    """
+    )
+    pid = int(program.wait_line(r"daemon (\d+)")[1])
+    process = os.pidfd_open(pid)
+    program.interrupt()
+    program.wait_line("interrupted")
+    assert program.wait_exit() == 0, program.output
+    assert select.select([process], [], [], 5)[0]
+    os.close(process)
+
+
+def test_no_descriptor_and_no_child_is_left_behind(start: Start) -> None:
+    program = start(
+        SERVICE
+        + """
+    if __name__ == "__main__":
+        import gc
+        def descriptors():
+            gc.collect()
+            return sorted(os.listdir("/proc/self/fd"))
+        meta.run().stop()
+        before = descriptors()
+        meta.run().stop()
+        os.environ["BROKEN"] = "1"
+        for _ in range(3):
+            try:
+                meta.run()
+            except ZeroDivisionError:
+                pass
+        print("same", before == descriptors())
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            print("no child")
+    elif "BROKEN" in os.environ:
+        1/0
+    """
+    )
+    assert program.wait_exit() == 0, program.output
+    assert program.stdout == ["same True", "no child"]

@@ -76,15 +76,26 @@ class Process:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def kill(self) -> int | None:
-        """Ends it at once, and says how it had ended."""
+        """Ends it at once, and says how it had ended. Its descriptors are given back."""
+        if self.pidfd < 0:
+            return None
         self.signal(9)
-        return self.reap(wait=True)
+        status = self.reap(wait=True)
+        self.close()
+        return status
 
-    def close(self) -> None:
+    def heard(self) -> None:
         """Gives the report's descriptor back."""
         if self.report >= 0:
             os.close(self.report)
             self.report = -1
+
+    def close(self) -> None:
+        """Gives its descriptors back, once it has ended."""
+        self.heard()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
 
 
 def spawn(job: dict[str, Any], role: str, *, detach: bool = False) -> Process:
@@ -135,7 +146,6 @@ def spawn(job: dict[str, Any], role: str, *, detach: bool = False) -> Process:
         _send(job_out, marshal.dumps(job), process)
     except BaseException:
         process.kill()
-        process.close()
         raise
     finally:
         os.close(job_out)
@@ -184,6 +194,7 @@ def await_ready(process: Process, service: str, deadline: float, allowed: float)
             if message is None:
                 continue
             if message.get("ready"):
+                process.heard()
                 return message
             status = process.kill()
             if message.get("missing"):
@@ -197,8 +208,6 @@ def await_ready(process: Process, service: str, deadline: float, allowed: float)
     except BaseException:
         process.kill()
         raise
-    finally:
-        process.close()
 
 
 def report(descriptor: int, message: dict[str, Any]) -> None:

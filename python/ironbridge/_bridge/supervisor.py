@@ -153,7 +153,7 @@ class Supervisor:
         if message is None:
             return
         self.poll.unregister(process.report)
-        process.close()
+        process.heard()
         if not message.get("ready"):
             process.signal(_SIGKILL)
             if message:
@@ -162,11 +162,9 @@ class Supervisor:
     def _ended(self, worker: _Worker, process: launch.Process) -> None:
         self.poll.unregister(process.pidfd)
         if process.report >= 0:
-            if self._listens(process.report):
-                self.poll.unregister(process.report)
-            process.close()
+            self.poll.unregister(process.report)
         status = process.reap()
-        os.close(process.pidfd)
+        process.close()
         worker.process = None
         if self.stopping:
             return
@@ -183,13 +181,6 @@ class Supervisor:
             how,
             delay,
         )
-
-    def _listens(self, descriptor: int) -> bool:
-        try:
-            self.poll.modify(descriptor, select.POLLIN)
-        except OSError:
-            return False
-        return True
 
     def _stop(self) -> None:
         """Told once, workers drain; told again, they are killed."""
