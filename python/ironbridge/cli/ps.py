@@ -28,7 +28,7 @@ def ps(
         show.note(f"no service named {name!r} runs" if name else "no service runs")
         return
     show.table(
-        ["NAME", "PID", "WORKER", "UPTIME", "CONNECTIONS", "CALLS", "STATE", "LISTENS ON"],
+        ["NAME", "PID", "WORKER", "UPTIME", "CONNECTIONS", "CALLS", "STATE", "ALSO ON"],
         (_row(daemon) for daemon in daemons),
         right=["PID", "WORKER", "UPTIME", "CONNECTIONS", "CALLS"],
     )
@@ -43,7 +43,7 @@ def _row(daemon: Daemon) -> list[object]:
         _number(daemon.connections),
         _number(daemon.calls),
         Text(daemon.state, style=_STYLES.get(daemon.state, "")),
-        f"tcp://{daemon.tcp}" if daemon.tcp else "this machine",
+        f"tcp://{daemon.tcp}" if daemon.tcp else "",
     ]
 
 

@@ -28,7 +28,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Seque
     """Prints rows under headings; the columns named in `right` are flush right."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        grid.add_column(
+            column, justify="right" if column in right else "left", no_wrap=column in right, overflow="fold"
+        )
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     _out.print(grid)
