@@ -29,6 +29,14 @@ def test_the_worker_pool_counts_primes_in_two_processes() -> None:
         assert program.stdout == ["33860 primes below 400000, counted by 2 processes"]
 
 
+def test_the_first_example_of_the_readme_runs(tmp_path: Path) -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    (tmp_path / "greeter.py").write_text(readme.partition("```python\n")[2].partition("```")[0])
+    with Program.python(tmp_path / "greeter.py") as program:
+        assert program.wait_exit(20) == 0, program.output
+        assert program.stdout == ["Hello, world!"]
+
+
 @pytest.fixture
 def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The window's module, its service running."""
