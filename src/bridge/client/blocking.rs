@@ -37,6 +37,8 @@ const TRIES: u32 = 4;
 pub struct Options {
     /// Where.
     pub target: Target,
+    /// Among whose services a name is looked for.
+    pub registry: Registry,
     /// The encoded constructor's arguments.
     pub arguments: Vec<u8>,
     /// For a service off this machine.
@@ -172,7 +174,7 @@ where
         let envelope = RequestEnvelope {
             call: call_number,
             remaining: options.deadline.to_wire(),
-            instance: if endpoint.instance { INSTANCE } else { 0 },
+            instance: instance(endpoint),
             endpoint: endpoint.id,
         };
         let open = frame::begin_request(&mut outgoing.head, options.flags(), &envelope);
@@ -222,8 +224,9 @@ where
                 prepared.endpoint = home.schema.endpoint(self.service(), prepared.name)?;
             }
             prepared.home = home;
-            let at = PREFIX + 20;
-            outgoing.head[at..at + 2].copy_from_slice(&prepared.endpoint.id.to_le_bytes());
+            let at = PREFIX + 16;
+            outgoing.head[at..at + 4].copy_from_slice(&instance(prepared.endpoint).to_le_bytes());
+            outgoing.head[at + 4..at + 6].copy_from_slice(&prepared.endpoint.id.to_le_bytes());
         }
     }
 
@@ -373,7 +376,7 @@ where
         let leases = match &self.options.target {
             Target::Tcp { .. } => Vec::new(),
             Target::Local { service } => {
-                let mut leases = Registry::open()?.find(service)?;
+                let mut leases = self.options.registry.find(service)?;
                 if leases.is_empty() {
                     return Err(self.not_found());
                 }
@@ -515,7 +518,12 @@ where
             token: self.options.token.as_ref(),
             limits: &self.options.limits,
         };
-        dial::introduce(stream, introduction, chunk, deadline, interrupt)
+        let dialled = dial::introduce(stream, introduction, chunk, deadline, interrupt)?;
+        if !worker.is_still(&dialled.welcome) {
+            let text = format!("service {:?} has changed since it was found", self.service());
+            return Err(Error::new(Code::ServiceUnavailable, text));
+        }
+        Ok(dialled)
     }
 
     fn not_found(&self) -> Error {
@@ -546,6 +554,11 @@ fn turned_away<B>(reply: &Frame<B>) -> Option<Error> {
 
 /// Requests sent ahead of their replies, in bytes.
 const WINDOW: usize = 128 << 10;
+
+/// What an endpoint's calls say of the instance.
+fn instance(endpoint: Endpoint) -> u32 {
+    if endpoint.instance { INSTANCE } else { 0 }
+}
 
 fn builtin_endpoint(id: u16) -> Endpoint {
     Endpoint { id, coroutine: false, instance: false }

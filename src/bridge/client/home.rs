@@ -1,14 +1,14 @@
 //! Where a service lives right now: its processes, the idle connections to each, its schema.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::bridge::hello::Lane;
+use crate::bridge::hello::{Lane, Welcome};
 use crate::bridge::lease::LeaseRecord;
 use crate::bridge::schema::Schema;
 use crate::core::platform::fork::ForkLocal;
@@ -41,6 +41,8 @@ pub struct Home<B> {
 pub struct Worker<B> {
     /// Its lease; none over TCP.
     pub lease: Option<LeaseRecord>,
+    /// The hash of the schema it was met with: another one has other numbers.
+    schema: OnceLock<String>,
     idle: [Mutex<Vec<Channel<B>>>; 2],
 }
 
@@ -48,7 +50,12 @@ impl<B> Worker<B> {
     /// A process with no connection yet.
     #[must_use]
     pub fn new(lease: Option<LeaseRecord>) -> Self {
-        Self { lease, idle: [Mutex::default(), Mutex::default()] }
+        Self { lease, schema: OnceLock::new(), idle: [Mutex::default(), Mutex::default()] }
+    }
+
+    /// Whether it is still what was met here first. Over TCP no nonce says so.
+    pub(super) fn is_still(&self, welcome: &Welcome) -> bool {
+        *self.schema.get_or_init(|| welcome.schema.clone()) == welcome.schema
     }
 
     fn pool(&self, lane: Lane) -> &Mutex<Vec<Channel<B>>> {

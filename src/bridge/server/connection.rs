@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -58,6 +58,7 @@ pub struct Connection<H: Host> {
     output: Mutex<Output<H::Out>>,
     bindings: Mutex<HashMap<u32, Arc<Binding<H>>>>,
     gone: AtomicBool,
+    calls: AtomicUsize,
 }
 
 struct Input<H: Host> {
@@ -100,6 +101,7 @@ impl<H: Host> Connection<H> {
             output: Mutex::default(),
             bindings: Mutex::default(),
             gone: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -123,6 +125,16 @@ impl<H: Host> Connection<H> {
             self.bindings.lock().clear();
         }
         first
+    }
+
+    /// A call has come; returns how many were here already.
+    pub(super) fn begin_call(&self) -> usize {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A call has been answered.
+    pub(super) fn end_call(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn turn(&self) -> &Turn {

@@ -52,7 +52,7 @@ pub trait Host: Allocate<Buffer: Send + 'static> + Send + Sync + Sized + 'static
     /// Gives the event loop a connection to read: it calls `Engine::read_on_loop` when something is there.
     fn adopt(&self, connection: Arc<Connection<Self>>);
 
-    /// Cancels a coroutine: `Some(call)` that one, `None` all of the connection.
+    /// Cancels a coroutine: `Some(call)` that one, `None` all of the connection but one-way calls.
     fn cancel(&self, connection: u64, call: Option<u64>);
 
     /// An instance's last call has ended and nothing will call it again.
@@ -100,7 +100,8 @@ impl<O> Default for Answer<O> {
 impl<O: AsRef<[u8]>> Answer<O> {
     /// Empties it for the next reply.
     pub fn reset(&mut self) {
-        self.head.truncate(PREFIX + ENVELOPE);
+        // An answer that was too large has been taken back whole.
+        self.head.resize(PREFIX + ENVELOPE, 0);
         // One large reply should not keep its memory for ever.
         self.head.shrink_to(64 << 10);
         self.buffers.clear();

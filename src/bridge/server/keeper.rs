@@ -18,6 +18,7 @@ use crate::bridge::lease::{Lease, Renewal};
 use crate::bridge::stream::Stream;
 use crate::bridge::tls::TlsStream;
 use crate::core::error::Code;
+use crate::core::observe::{ConnectionEvent, Observer};
 use crate::core::platform::fork::Private;
 use crate::core::platform::process::ParentWatch;
 use crate::core::platform::readiness::{Events, Poller};
@@ -249,11 +250,13 @@ impl<H: Host> Keeping<H> {
                 }
             }
             Progress::Refused if greeting.is_intruder() => {
+                engine.observers.connection(token, ConnectionEvent::Refused);
                 // Guessing must be slow; and what it sends meanwhile wakes nobody.
                 greeting.until = Instant::now() + INTRUDER_DELAY;
                 self.poller.remove(greeting.stream.fd());
             }
             Progress::Refused => {
+                engine.observers.connection(token, ConnectionEvent::Refused);
                 greeting.tell_refusal();
                 self.take_greeting(token);
             }
@@ -337,7 +340,7 @@ impl<H: Host> Keeping<H> {
         for connection in blocked {
             needed = true;
             if connection.is_stalled(engine.limits.stall_timeout) {
-                engine.end_connection(&connection);
+                engine.drop_connection(&connection);
                 continue;
             }
             let sent = connection.flush(Duration::ZERO);
@@ -346,7 +349,11 @@ impl<H: Host> Keeping<H> {
         self.quiet = if needed { 0 } else { self.quiet + 1 };
         if self.quiet > QUIET_TICKS {
             self.quiet = 0;
-            engine.attending.store(false, Ordering::Release);
+            engine.attending.store(false, Ordering::SeqCst);
+            // Who needed it a moment ago saw that it was on, and rang no bell.
+            if engine.pool.nobody_reads() || engine.waiting() > 0 {
+                engine.attending.store(true, Ordering::SeqCst);
+            }
         }
     }
 
@@ -403,7 +410,7 @@ impl<H: Host> Keeping<H> {
         let connections: Vec<_> = engine.connections.iter().map(|entry| Arc::clone(&entry)).collect();
         for connection in connections {
             if connection.is_stalled(engine.limits.stall_timeout) {
-                engine.end_connection(&connection);
+                engine.drop_connection(&connection);
             }
             connection.rest();
         }
@@ -456,6 +463,9 @@ impl<H: Host> Keeping<H> {
         }
         let grace = Instant::now() + *self.keeper.grace.lock();
         self.wait_for_calls(grace);
+        for seat in engine.pool.seats() {
+            seat.cancel_any();
+        }
         for connection in &connections {
             engine.give_up(connection.token, None);
         }

@@ -130,7 +130,8 @@ impl<H: Host> Pool<H> {
         if self.waiting() == 0 {
             return None;
         }
-        let call = self.backlog.lock().pop_front()?;
+        let mut backlog = self.backlog.lock();
+        let call = backlog.pop_front()?;
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         Some(call)
     }
@@ -233,7 +234,9 @@ impl<H: Host> Engine<H> {
 
     /// Puts a call where workers look next, and wakes nobody.
     pub(super) fn take_in(&self, call: Call<H>) {
-        self.pool.backlog.lock().push_back(call);
+        // Counted under the lock: whoever takes it out must find it counted.
+        let mut backlog = self.pool.backlog.lock();
+        backlog.push_back(call);
         self.pool.waiting.fetch_add(1, Ordering::SeqCst);
     }
 

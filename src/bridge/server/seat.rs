@@ -36,6 +36,8 @@ pub struct Occupant {
     pub endpoint: u16,
     /// Until when.
     pub deadline: Option<Deadline>,
+    /// Whether its caller has gone on.
+    pub one_way: bool,
     /// Since when.
     pub started: Instant,
 }
@@ -78,14 +80,20 @@ impl<H: Host> Seat<H> {
             || state.call.is_some_and(|call| call.deadline.is_some_and(Deadline::passed))
     }
 
-    /// Tells the running call that it was given up, if it is that one (`None`: any of the connection).
+    /// Tells the running call that it was given up, if it is that one (`None`: any of the connection that its
+    /// caller waits for).
     pub(super) fn cancel(&self, connection: u64, call: Option<u64>) {
         let state = self.state.lock();
         if state.call.is_some_and(|occupant| {
-            occupant.connection == connection && call.is_none_or(|call| occupant.call == call)
+            occupant.connection == connection && call.map_or(!occupant.one_way, |call| occupant.call == call)
         }) {
             self.cancelled.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Tells the running call that its time is over, whatever it is.
+    pub(super) fn cancel_any(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Remembers a connection whose reply waits for company.

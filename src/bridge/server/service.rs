@@ -29,6 +29,8 @@ use super::keeper::{Keeper, TcpDoor, keep};
 /// What a service is opened with.
 #[derive(Debug)]
 pub struct ServiceOptions {
+    /// Where it is found.
+    pub registry: Registry,
     /// Name, class, worker: what its lease says.
     pub claim: ClaimRequest,
     /// Its schema document.
@@ -91,13 +93,14 @@ impl<H: Host> Service<H> {
     /// `ServiceAlreadyExists`, `Configuration` (an address that cannot be listened on, no descriptors),
     /// `ServiceUnavailable` when the name's lock cannot be had.
     pub fn open(host: Arc<H>, options: ServiceOptions) -> Result<Opened<H>> {
-        let ServiceOptions { mut claim, schema, endpoints, limits, cache, threads, tcp, parent } = options;
+        let ServiceOptions { registry, mut claim, schema, endpoints, limits, cache, threads, tcp, parent } =
+            options;
         raise_descriptor_limit();
         let door = tcp.map(listen).transpose()?;
         claim.tcp = door.as_ref().and_then(|door| door.listener.local_addr().ok()).map(|at| at.to_string());
         claim.schema = schema::hash(&schema);
         let service = claim.service.clone();
-        let lease = match Registry::open()?.claim(claim, &probe)? {
+        let lease = match registry.claim(claim, &probe)? {
             Claim::Claimed(lease) => lease,
             Claim::Held(record) => return Ok(Opened::Held(record)),
         };

@@ -170,7 +170,7 @@ impl<H: Host> Worker<'_, H> {
         if ready.token == connection.token {
             return None;
         }
-        look_again(self.engine, connection);
+        self.engine.release(connection);
         Some(ready)
     }
 

@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::bridge::client::blocking::{CallOptions, Client, Options};
 use crate::bridge::client::home::Home;
 use crate::bridge::client::target::Target;
+use crate::bridge::registry::Registry;
 use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error};
 use crate::core::limits::Limits;
@@ -73,6 +74,7 @@ impl Connecting<'_, '_> {
             token: options::token(&target, self.token)?,
             tls: options::client_tls(self.tls_ca)?,
             target,
+            registry: Registry::open()?,
             arguments: Vec::new(),
             limits: limits.clone(),
             poll_interval: options::seconds("poll_interval", self.poll_interval)?.max(SHORTEST_POLL),

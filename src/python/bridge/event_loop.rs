@@ -69,6 +69,7 @@ struct Ends {
 struct Task {
     task: Py<PyAny>,
     cancelled: Arc<AtomicBool>,
+    one_way: bool,
 }
 
 /// What other threads ask of the loop.
@@ -227,7 +228,7 @@ impl EventLoop {
             let tasks = self.0.tasks.lock();
             tasks
                 .iter()
-                .filter(|(key, _)| key.0 == connection && call.is_none_or(|call| key.1 == call))
+                .filter(|(key, task)| key.0 == connection && call.map_or(!task.one_way, |call| key.1 == call))
                 .map(|(_, task)| {
                     task.cancelled.store(true, Ordering::Relaxed);
                     task.task.clone_ref(py)
@@ -283,7 +284,8 @@ impl EventLoop {
             self.finish(py, host, &task, running);
             return Ok(());
         }
-        self.0.tasks.lock().insert(key, Task { task: task.clone().unbind(), cancelled });
+        let one_way = running.call.is_one_way();
+        self.0.tasks.lock().insert(key, Task { task: task.clone().unbind(), cancelled, one_way });
         let done = Done { event_loop: self.clone(), key, running: Mutex::new(Some(running)) };
         task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, done)?,))?;
         Ok(())

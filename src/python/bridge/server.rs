@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::bridge::auth::Token;
 use crate::bridge::record::hex;
-use crate::bridge::registry::ClaimRequest;
+use crate::bridge::registry::{ClaimRequest, Registry};
 use crate::bridge::server::host::EndpointKind;
 use crate::bridge::server::{Opened, Service, ServiceOptions, TcpOptions};
 use crate::bridge::tls;
@@ -241,6 +241,7 @@ fn plan(
         ..CacheOptions::default()
     };
     Ok(ServiceOptions {
+        registry: Registry::open()?,
         claim: ClaimRequest {
             service: name,
             identity,
