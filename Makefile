@@ -39,6 +39,7 @@ lint: setup ## Formatting, clippy, ruff, mypy strict, the stub against the built
 bench: engine ## The whole table of measurements against limits and peers (long; wants a quiet machine)
 	@scripts/python.sh benches/requirements.txt
 	$(PY) benches/run.py
+	$(PY) benches/render.py
 
 .PHONY: bench-quick
 bench-quick: engine ## The essential rows of that table, in under a minute

@@ -218,6 +218,17 @@ def test_stop_with_force_kills_what_does_not_end(serve: Serve, ironbridge: Ironb
     wait_until(lambda: ironbridge("ps", "--json").json == [])
 
 
+def test_doctor_tells_of_leases_that_killed_daemons_left(serve: Serve, ironbridge: Ironbridge) -> None:
+    program = serve()
+    (listed,) = ironbridge("ps", "--json").json
+    os.kill(listed["pid"], signal.SIGKILL)
+    program.wait_exit()
+    (finding,) = (one for one in ironbridge("doctor", "--json").json if one["check"] == "leases")
+    assert finding["state"] == "warning" and "greeter" in finding["detail"]
+    (finding,) = (one for one in ironbridge("doctor", "--json").json if one["check"] == "leases")
+    assert finding["state"] == "ok"
+
+
 def test_completion_offers_the_services_that_run(serve: Serve, ironbridge: Ironbridge) -> None:
     serve()
     asked = {"_IRONBRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "ironbridge ps ", "COMP_CWORD": "2"}
