@@ -76,8 +76,11 @@ struct Waiter {
     name: Arc<str>,
     manner: Manner,
     outcome: Outcome,
+    deadline: Deadline,
     /// An idempotent call's request, to be sent again.
     again: Option<Vec<u8>>,
+    /// It was sent before, over a connection that has ended: it may have run.
+    sent_before: bool,
 }
 
 /// A request that waits for the connection.
@@ -169,7 +172,9 @@ impl Link {
                 name: Arc::clone(name),
                 manner,
                 outcome,
+                deadline: call.deadline,
                 again: None,
+                sent_before: false,
             };
             state.pending.insert(waiter, call.deadline.instant())
         };
@@ -389,7 +394,7 @@ impl Link {
         let never_open = matches!(stage, Stage::Opening(_));
         let fate = if never_open { Fate::NotSent } else { Fate::Unknown };
         for waiter in waiters {
-            let error = Error { fate, ..error.clone() };
+            let error = Error { fate: waiter.fate(fate), ..error.clone() };
             if error.code == Code::ConnectionLost && !never_open && waiter.again.is_some() {
                 self.call_again(py, waiter);
                 continue;
@@ -415,16 +420,19 @@ impl Link {
     fn adopt(&self, this: &Bound<'_, Self>, home: Arc<Home<InBuffer>>, waiter: &Waiter) -> PyResult<()> {
         let py = this.py();
         let Some(mut head) = waiter.again.clone() else { return Ok(()) };
-        let deadline = Deadline::after(waiter.manner.timeout);
+        let deadline = waiter.deadline;
         let copy = Waiter {
             future: waiter.future.clone_ref(py),
             name: Arc::clone(&waiter.name),
             manner: waiter.manner,
             outcome: waiter.outcome,
+            deadline,
             again: None,
+            sent_before: true,
         };
         let number = self.state.lock().pending.insert(copy, deadline.instant());
         head[PREFIX..PREFIX + 8].copy_from_slice(&number.to_le_bytes());
+        head[PREFIX + 8..PREFIX + 16].copy_from_slice(&deadline.to_wire().to_le_bytes());
         let outgoing = Outgoing { head, buffers: Vec::new() };
         let queued = Queued { name: Arc::clone(&waiter.name), schema: home, outgoing };
         self.enqueue(this, queued, (number, false))?;
@@ -515,13 +523,15 @@ impl Link {
     fn expire(this: &Bound<'_, Self>) -> PyResult<()> {
         let link = this.get();
         let py = this.py();
-        let late = {
+        let (late, fate) = {
             let mut state = link.state.lock();
             state.timer = None;
-            state.pending.overdue(Instant::now() + TOLERANCE)
+            let never_open = matches!(state.stage, Stage::Opening(_));
+            let fate = if never_open { Fate::NotSent } else { Fate::Unknown };
+            (state.pending.overdue(Instant::now() + TOLERANCE), fate)
         };
         for (number, waiter) in late {
-            let error = Error::new(Code::DeadlineExceeded, "").with_fate(Fate::Unknown);
+            let error = Error::new(Code::DeadlineExceeded, "").with_fate(waiter.fate(fate));
             let error = link.shared.connected.explain(error, &waiter.name, waiter.manner.timeout);
             link.cancel(this, number)?;
             waiter.resolve(py, Err(raise(py, &error)));
@@ -597,6 +607,11 @@ impl Shared {
 }
 
 impl Waiter {
+    /// What has become of the call, by what has become of its last try.
+    fn fate(&self, last: Fate) -> Fate {
+        if self.sent_before { Fate::Unknown } else { last }
+    }
+
     fn resolve(self, py: Python<'_>, value: PyResult<Bound<'_, PyAny>>) {
         let future = self.future.bind(py);
         let resolved = match value {
