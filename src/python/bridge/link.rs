@@ -4,6 +4,11 @@
 //! turn of the loop; replies are read, decoded and resolved when the loop sees that they are there. A link is
 //! used once: when its connection ends, the next call opens another.
 
+mod ending;
+mod opening;
+mod replies;
+mod waiter;
+
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,16 +17,15 @@ use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::bridge::client::channel::Outgoing;
-use crate::bridge::client::dial::Dialled;
 use crate::bridge::client::home::Home;
-use crate::bridge::client::multiplex::{CHUNK, Multiplex};
-use crate::bridge::frame::{self, Frame, Kind, PREFIX, ReplyEnvelope};
-use crate::bridge::hello::{Lane, Mode};
+use crate::bridge::client::multiplex::Multiplex;
+use crate::bridge::frame::{self, Kind, PREFIX};
+use crate::bridge::hello::Lane;
 use crate::core::deadline::Deadline;
-use crate::core::error::{Code, Error, Fate, Result as EngineResult};
+use crate::core::error::{Code, Error, Fate};
 use crate::core::pending::Pending;
 use crate::core::platform::readiness::Bell;
 use crate::python::errors::raise;
@@ -31,6 +35,9 @@ use super::allocate::{Objects, table};
 use super::async_client::Shared;
 use super::connected::Manner;
 use super::outcome;
+
+use opening::{Opening, dial};
+use waiter::{Waiter, reply_class};
 
 /// What a reply's value becomes.
 #[derive(Clone, Copy)]
@@ -70,34 +77,12 @@ enum Stage {
     Ended,
 }
 
-/// A call that waits for its reply.
-struct Waiter {
-    future: Py<PyAny>,
-    name: Arc<str>,
-    manner: Manner,
-    outcome: Outcome,
-    deadline: Deadline,
-    /// An idempotent call's request, to be sent again.
-    again: Option<Vec<u8>>,
-    /// It was sent before, over a connection that has ended: it may have run.
-    sent_before: bool,
-}
-
 /// A request that waits for the connection.
 struct Queued {
     name: Arc<str>,
     schema: Arc<Home<InBuffer>>,
     outgoing: Outgoing<OutBuffer>,
 }
-
-/// What the opening thread leaves for the loop.
-struct Opening {
-    bell: Bell,
-    opened: Mutex<Option<EngineResult<Found>>>,
-}
-
-/// An open connection, and where the service was when it was opened.
-type Found = (Dialled<InBuffer>, Arc<Home<InBuffer>>);
 
 impl Link {
     /// Begins to open a connection to the process of this nonce.
@@ -286,158 +271,6 @@ impl Link {
         self.state.lock().timer = Some((at, handle));
         Ok(())
     }
-
-    // ---- replies -------------------------------------------------------------------------------------------
-
-    fn read(&self, this: &Bound<'_, Self>) -> PyResult<()> {
-        loop {
-            let mut frames = Vec::new();
-            let read = {
-                let mut state = self.state.lock();
-                let Stage::Open(connection) = &mut state.stage else { return Ok(()) };
-                connection.read(&Objects, |frame| frames.push(frame))
-            };
-            for frame in frames {
-                self.take(this, frame)?;
-            }
-            match read {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(error) => {
-                    self.end(this, &error);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn take(&self, this: &Bound<'_, Self>, frame: Frame<InBuffer>) -> PyResult<()> {
-        match frame.kind {
-            Kind::Reply => {}
-            Kind::Drain => {
-                self.shared.forget(this);
-                return Ok(());
-            }
-            _ => return Ok(()),
-        }
-        let py = this.py();
-        let envelope = ReplyEnvelope::read(frame.envelope()).map_err(|error| raise(py, &error))?;
-        // Nobody waits for a call that was cancelled, or whose deadline has passed.
-        let Some(waiter) = self.state.lock().pending.take(envelope.call) else { return Ok(()) };
-        let connected = &self.shared.connected;
-        let value = outcome::of_reply(py, frame, &connected.classes, &connected.limits);
-        let value = match waiter.outcome {
-            Outcome::Value => value,
-            Outcome::Json => {
-                value.and_then(|text| py.import("json")?.call_method1(intern!(py, "loads"), (text,)))
-            }
-        };
-        waiter.resolve(py, value);
-        Ok(())
-    }
-
-    /// When only one call waits, its reply is likely to be here in a moment: looking for it is cheaper than
-    /// sleeping in the loop's selector.
-    fn poll(&self, this: &Bound<'_, Self>) -> PyResult<()> {
-        let py = this.py();
-        let mut connection = {
-            let mut state = self.state.lock();
-            if state.pending.len() != 1 || !matches!(state.stage, Stage::Open(_)) {
-                return Ok(());
-            }
-            match std::mem::replace(&mut state.stage, Stage::Polling) {
-                Stage::Open(connection) => connection,
-                _ => return Ok(()),
-            }
-        };
-        let budget = self.shared.connected.limits.poll_budget;
-        // Taken out of the state: whoever has the interpreter meanwhile must not wait for us.
-        let (connection, found) = py.detach(move || {
-            let found = connection.poll(budget);
-            (connection, found)
-        });
-        {
-            let mut state = self.state.lock();
-            if matches!(state.stage, Stage::Polling) {
-                state.stage = Stage::Open(connection);
-            }
-        }
-        if found { self.read(this) } else { Ok(()) }
-    }
-
-    // ---- the end ---------------------------------------------------------------------------------------------
-
-    /// The connection ends: whoever waits learns it. Idempotent calls are made again over another.
-    fn end(&self, this: &Bound<'_, Self>, error: &Error) {
-        let py = this.py();
-        self.shared.forget(this);
-        let (stage, waiters, timer) = {
-            let mut state = self.state.lock();
-            let stage = std::mem::replace(&mut state.stage, Stage::Ended);
-            (stage, state.pending.drain(), state.timer.take())
-        };
-        let event_loop = self.event_loop.bind(py);
-        let unwatch = |fd: i32| {
-            for method in ["remove_reader", "remove_writer"] {
-                // A loop that has ended watches nothing any more.
-                let _ = event_loop.call_method1(method, (fd,));
-            }
-        };
-        match &stage {
-            Stage::Opening(_) => unwatch(self.opening.bell.as_fd().as_raw_fd()),
-            Stage::Open(connection) => unwatch(connection.fd()),
-            Stage::Polling | Stage::Ended => {}
-        }
-        if let Some((_, handle)) = timer {
-            let _ = handle.call_method0(py, intern!(py, "cancel"));
-        }
-        let never_open = matches!(stage, Stage::Opening(_));
-        let fate = if never_open { Fate::NotSent } else { Fate::Unknown };
-        for waiter in waiters {
-            let error = Error { fate: waiter.fate(fate), ..error.clone() };
-            if error.code == Code::ConnectionLost && !never_open && waiter.again.is_some() {
-                self.call_again(py, waiter);
-                continue;
-            }
-            let error = self.shared.connected.explain(error, &waiter.name, waiter.manner.timeout);
-            waiter.resolve(py, Err(raise(py, &error)));
-        }
-    }
-
-    fn call_again(&self, py: Python<'_>, waiter: Waiter) {
-        let again = || -> PyResult<()> {
-            let Some(home) = self.shared.connected.engine.last_home() else { return Ok(()) };
-            let coroutine = home.schema.endpoints.get(&*waiter.name).is_some_and(|found| found.coroutine);
-            let lane = if coroutine { Lane::Coroutine } else { Lane::Plain };
-            self.shared.again(py, self.event_loop.bind(py), lane, home, &waiter)
-        };
-        if let Err(error) = again() {
-            waiter.resolve(py, Err(error));
-        }
-    }
-
-    /// Takes over a call whose own connection ended.
-    fn adopt(&self, this: &Bound<'_, Self>, home: Arc<Home<InBuffer>>, waiter: &Waiter) -> PyResult<()> {
-        let py = this.py();
-        let Some(mut head) = waiter.again.clone() else { return Ok(()) };
-        let deadline = waiter.deadline;
-        let copy = Waiter {
-            future: waiter.future.clone_ref(py),
-            name: Arc::clone(&waiter.name),
-            manner: waiter.manner,
-            outcome: waiter.outcome,
-            deadline,
-            again: None,
-            sent_before: true,
-        };
-        let number = self.state.lock().pending.insert(copy, deadline.instant());
-        head[PREFIX..PREFIX + 8].copy_from_slice(&number.to_le_bytes());
-        head[PREFIX + 8..PREFIX + 16].copy_from_slice(&deadline.to_wire().to_le_bytes());
-        let outgoing = Outgoing { head, buffers: Vec::new() };
-        let queued = Queued { name: Arc::clone(&waiter.name), schema: home, outgoing };
-        self.enqueue(this, queued, (number, false))?;
-        self.set_timer(this, deadline)
-    }
 }
 
 #[pymethods]
@@ -588,69 +421,4 @@ impl Link {
         }
         Ok(())
     }
-}
-
-impl Shared {
-    /// Makes an idempotent call again over a new connection.
-    fn again(
-        self: &Arc<Self>,
-        _py: Python<'_>,
-        event_loop: &Bound<'_, PyAny>,
-        lane: Lane,
-        home: Arc<Home<InBuffer>>,
-        waiter: &Waiter,
-    ) -> PyResult<()> {
-        // No process has this nonce: opening looks for whoever serves now.
-        let link = self.link(event_loop, [0; 16], lane)?;
-        link.get().adopt(&link, home, waiter)
-    }
-}
-
-impl Waiter {
-    /// What has become of the call, by what has become of its last try.
-    fn fate(&self, last: Fate) -> Fate {
-        if self.sent_before { Fate::Unknown } else { last }
-    }
-
-    fn resolve(self, py: Python<'_>, value: PyResult<Bound<'_, PyAny>>) {
-        let future = self.future.bind(py);
-        let resolved = match value {
-            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
-        };
-        // A future that is done already was cancelled: nobody waits.
-        drop(resolved);
-    }
-}
-
-/// Finds the process, or whoever serves the name now, and opens a connection to it. Runs without Python.
-fn dial(shared: &Shared, nonce: [u8; 16], lane: Lane) -> EngineResult<Found> {
-    let connected = &shared.connected;
-    let deadline = Deadline::after(connected.limits.handshake_timeout);
-    let never = || false;
-    let mode = (Mode::Multiplexed, lane);
-    if let Some(home) = connected.engine.last_home() {
-        let known = home
-            .workers
-            .iter()
-            .find(|worker| worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce) == nonce);
-        if let Some(worker) = known
-            && let Ok(dialled) = connected.engine.dial(worker, mode, CHUNK, deadline, &never)
-        {
-            return Ok((dialled, home));
-        }
-    }
-    let home = connected.engine.refresh(deadline, &never)?;
-    let dialled = connected.engine.dial(home.worker(true), mode, CHUNK, deadline, &never)?;
-    Ok((dialled, home))
-}
-
-/// A class of replies whose cancelling this link hears of.
-fn reply_class<'py>(link: &Bound<'py, Link>) -> PyResult<Bound<'py, PyAny>> {
-    static BASE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = link.py();
-    let base = BASE.import(py, "ironbridge._bridge.reply", "Reply")?;
-    let members = PyDict::new(py);
-    members.set_item("_link", link)?;
-    py.get_type::<PyType>().call1(("Reply", (base,), members))
 }
