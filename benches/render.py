@@ -76,6 +76,8 @@ def short(run: outcome.Outcome) -> list[str]:
         + ", ".join(f"{name} {version}" for name, version in run["versions"].items())
         + ".",
     ]
+    if not all(place["quiet"] for place in run["placements"].values()):
+        lines += ["", "**The machine was not quiet: this run counts for nothing.**"]
     return lines
 
 

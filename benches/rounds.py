@@ -84,5 +84,8 @@ def ratio(row: Row, taken: Taken) -> tuple[float, float, float | None] | None:
     if others is None:
         return None
     theirs = [figures[row.other.figure] for figures in others]
+    # A contender that failed in one sitting has fewer; its rounds no longer pair.
+    if len(mine) != len(theirs):
+        mine, theirs = [median(mine)], [median(theirs)]
     pairs = zip(theirs, mine, strict=True) if row.inverse else zip(mine, theirs, strict=True)
     return median(above / below for above, below in pairs), median(mine), median(theirs)
