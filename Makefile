@@ -48,7 +48,8 @@ bench-quick: engine ## The essential rows of that table, in under a minute
 
 .PHONY: soak
 soak: setup ## The long forms of the tests: millions of frames, an hour under load
-	@$(PY) -m pytest -m soak --timeout 7200
+	@MUTATIONS=1000000 cargo test --locked --test mutations
+	$(PY) -m pytest -m soak --timeout 7200
 	$(PY) benches/soak.py
 
 .PHONY: dev
