@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 
@@ -14,6 +15,8 @@ _REFUSED = "nothing may be skipped or expected to fail here; the set-up provides
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the run a runtime directory of its own, so names of services are free, and the default settings."""
+    # A run in the background inherits "ignore Ctrl+C", and the programs it starts would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("IRONBRIDGE_") or name == "META_WORKERS"]:
         del os.environ[name]
     directory = tempfile.mkdtemp(prefix="ironbridge-tests-")
