@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import ctypes
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -28,6 +29,12 @@ doors: dict[str, threading.Event] = {}
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
 marks = os.open(os.path.join(MARKS, "count"), os.O_CREAT | os.O_APPEND | os.O_WRONLY) if MARKS else -1
 clients: dict[str, meta.ServiceClient] = {}
+
+
+def called_back(number: int) -> int:
+    with meta.connect(NAME) as client:
+        echoed: int = client.echo(number)
+    return echoed * 2
 
 
 def door(name: str) -> threading.Event:
@@ -242,6 +249,13 @@ class Faulty:
                 sys.exit(status)
             return -1
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @meta.function
+    @staticmethod
+    def pooled(numbers: list[int]) -> list[int]:
+        """Computes in forked processes, which call back into the service."""
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            return pool.map(called_back, numbers)
 
     @meta.function
     @staticmethod

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from bridge.faulty import Daemon, program
+from bridge.faulty import Daemon, program, side_by_side
 from harness import wait_until
 
 
@@ -186,3 +186,11 @@ def test_a_child_that_comes_back_from_its_endpoint_ends_there(served: Daemon, st
         assert client.fork_and_return(status) == (status or 0)
         assert client.pid() == served.pid
         assert client.echo("after") == "after"
+
+
+def test_an_endpoint_may_compute_in_forked_processes_that_call_back(served: Daemon) -> None:
+    with served.connect() as client:
+        patient = client.with_options(timeout=20)
+        assert patient.pooled(list(range(20))) == [number * 2 for number in range(20)]
+        outcomes = side_by_side([lambda: patient.pooled([1, 2, 3])] * 4)
+        assert [one.result() for one in outcomes] == [[2, 4, 6]] * 4

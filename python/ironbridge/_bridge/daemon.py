@@ -99,6 +99,8 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
 
     # Before the name is claimed: from then on anybody may tell this process to end.
     signal.signal(signal.SIGTERM, terminate)
+    # What an endpoint forks is an ordinary process, which SIGTERM ends: a pool of them waits for that.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     opened = server.open()
     if told:
         server.drain()
