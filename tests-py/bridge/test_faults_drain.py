@@ -76,7 +76,7 @@ def test_its_successor_serves_while_it_still_drains() -> None:
     with Daemon() as daemon, ThreadPoolExecutor(1) as pool:
         client = daemon.connect()
         old = client.pid()
-        under_way = pool.submit(client.sleep, 1.5)
+        under_way = pool.submit(client.sleep, 4.0)
         wait_until(lambda: client.stats()["in_flight"] >= 1)
         daemon.terminate()
         with Daemon(name=daemon.name) as successor:
@@ -84,7 +84,7 @@ def test_its_successor_serves_while_it_still_drains() -> None:
             # The same client finds it, though the old one still lives.
             assert client.pid() == successor.pid
             assert not under_way.done()
-            assert under_way.result(PATIENCE) == 1.5
+            assert under_way.result(PATIENCE) == 4.0
 
 
 def test_a_call_that_does_not_end_is_told_when_the_grace_period_is_over() -> None:
