@@ -50,10 +50,13 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
     frames
 }
 
+/// What passed in one direction of one connection.
+type Record = Arc<Mutex<Vec<u8>>>;
+
 /// Stands between a client and a service, and keeps what passes.
 struct Recorder {
     port: u16,
-    streams: Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>,
+    streams: Arc<Mutex<Vec<Record>>>,
 }
 
 impl Recorder {
