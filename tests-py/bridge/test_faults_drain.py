@@ -53,7 +53,7 @@ def test_under_load_every_call_that_ran_was_answered(tmp_path: Path) -> None:
 def test_a_call_to_a_draining_service_is_told_so_and_has_not_run() -> None:
     with Daemon() as daemon, ThreadPoolExecutor(1) as pool:
         client = daemon.connect()
-        under_way = pool.submit(client.sleep, 0.7)
+        under_way = pool.submit(client.sleep, 2.0)
         wait_until(lambda: client.stats()["in_flight"] >= 1)
         daemon.terminate()
 
@@ -66,10 +66,10 @@ def test_a_call_to_a_draining_service_is_told_so_and_has_not_run() -> None:
 
         begun = time.monotonic()
         error = wait_until(refused)
-        assert time.monotonic() - begun < 0.6
+        assert time.monotonic() - begun < 1.8
         assert isinstance(error, (meta.ServiceUnavailable, meta.ServiceNotFound)), error
         assert not error.may_have_run
-        assert under_way.result(PATIENCE) == 0.7
+        assert under_way.result(PATIENCE) == 2.0
 
 
 def test_its_successor_serves_while_it_still_drains() -> None:
