@@ -10,6 +10,7 @@ import ironbridge.bridge as meta
 import pytest
 from bridge.faulty import PATIENCE, Daemon, Load
 from harness import wait_until
+from ironbridge import _engine
 
 
 @pytest.mark.parametrize("slow", ["sleep", "nap"])
@@ -79,6 +80,7 @@ def test_its_successor_serves_while_it_still_drains() -> None:
         under_way = pool.submit(client.sleep, 4.0)
         wait_until(lambda: client.stats()["in_flight"] >= 1)
         daemon.terminate()
+        wait_until(lambda: [lease["state"] for lease in _engine.leases(daemon.name)] == ["draining"])
         with Daemon(name=daemon.name) as successor:
             assert successor.pid != old
             # The same client finds it, though the old one still lives.
