@@ -41,6 +41,12 @@ impl Deadline {
         Instant::now() >= self.0
     }
 
+    /// Whether it has passed at `now`.
+    #[must_use]
+    pub fn passed_at(self, now: Instant) -> bool {
+        now >= self.0
+    }
+
     /// The instant itself.
     #[must_use]
     pub fn instant(self) -> Instant {

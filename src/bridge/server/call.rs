@@ -55,8 +55,8 @@ impl<H: Host> Call<H> {
         envelope: RequestEnvelope,
         frame: Frame<H::Buffer>,
         holds_turn: bool,
+        accepted: Instant,
     ) -> Self {
-        let accepted = Instant::now();
         Self {
             connection: Arc::clone(connection),
             id: envelope.call,
@@ -83,10 +83,11 @@ impl<H: Host> Call<H> {
         self.flags & flag::ONE_WAY != 0
     }
 
-    /// Whether nobody waits for it any more.
+    /// Whether nobody waits for it any more at `now`.
     #[must_use]
-    pub fn is_given_up(&self) -> bool {
-        (!self.is_one_way() && self.connection.is_gone()) || self.deadline.is_some_and(Deadline::passed)
+    pub fn is_given_up(&self, now: Instant) -> bool {
+        (!self.is_one_way() && self.connection.is_gone())
+            || self.deadline.is_some_and(|deadline| deadline.passed_at(now))
     }
 }
 

@@ -37,6 +37,7 @@ impl<H: Host> Engine<H> {
         connection: &Arc<Connection<H>>,
         frame: Frame<H::Buffer>,
         answer: &mut Answer<H::Out>,
+        now: Instant,
     ) -> Result<Option<Call<H>>> {
         match frame.kind {
             Kind::Request => {}
@@ -58,7 +59,7 @@ impl<H: Host> Engine<H> {
         }
         let envelope = RequestEnvelope::read(frame.envelope())?;
         let one_call = connection.mode == Mode::OneCall;
-        let mut call = Call::new(connection, envelope, frame, one_call);
+        let mut call = Call::new(connection, envelope, frame, one_call, now);
         self.active.fetch_add(1, Ordering::AcqRel);
         let in_flight = connection.begin_call();
         if let Some((reason, error)) = self.objection(&call, in_flight) {
@@ -207,16 +208,17 @@ impl<H: Host> Engine<H> {
 
     /// Runs a call on a worker's thread, if it is still wanted. Returns whether it was answered here and now:
     /// then a reader who calls with `keep_turn` still has its connection's turn; else the turn comes back when
-    /// the call ends. `queued`: the reply waits for the worker's next flush.
+    /// the call ends. `queued`: the reply waits for the worker's next flush. `now` is read again when a call ends.
     pub(super) fn run(
         self: &Arc<Self>,
         call: Call<H>,
         seat: &Arc<Seat<H>>,
         answer: &mut Answer<H::Out>,
         (queued, keep_turn): (bool, bool),
+        now: &mut Instant,
     ) -> bool {
         // A reader's own call has just come: only one that has waited can be late.
-        if !keep_turn && call.is_given_up() {
+        if !keep_turn && call.is_given_up(*now) {
             self.abandon(call);
             return true;
         }
@@ -244,7 +246,7 @@ impl<H: Host> Engine<H> {
                     endpoint: call.endpoint,
                     deadline: call.deadline,
                     one_way: call.is_one_way(),
-                    started: if keep_turn { call.accepted } else { Instant::now() },
+                    started: *now,
                 });
                 answer.reset();
                 self.host.invoke(&mut call, lease.as_deref(), Seated { seat, number }, answer);
@@ -253,7 +255,8 @@ impl<H: Host> Engine<H> {
                 if queued {
                     seat.remember_unsent(&call.connection);
                 }
-                let took = *call.took.insert(call.accepted.elapsed());
+                *now = Instant::now();
+                let took = *call.took.insert(now.duration_since(call.accepted));
                 self.observers.ended(call.event(), answer.code, took);
                 self.complete(&mut call, answer, queued);
                 true
@@ -305,8 +308,8 @@ impl<H: Host> Engine<H> {
 
     fn reply(&self, call: &Call<H>, answer: &mut Answer<H::Out>, queued: bool) {
         // Past the deadline nobody waits; what a function that was told returns then is no answer.
-        if !call.is_one_way() && !call.is_given_up() {
-            let took = call.took.unwrap_or_else(|| call.accepted.elapsed());
+        let took = call.took.unwrap_or_else(|| call.accepted.elapsed());
+        if !call.is_one_way() && !call.is_given_up(call.accepted + took) {
             let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
             let depth = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
             answer.seal(call.id, micros, depth, call.connection.max_frame.min(self.limits.max_frame));
@@ -322,7 +325,7 @@ impl<H: Host> Engine<H> {
         loop {
             // A batch's next call may have come together with the last one: no poller tells of it again.
             let taken = match connection.read(&self.host) {
-                Ok(Arrival::Frame(frame)) => self.accept(connection, frame, &mut answer),
+                Ok(Arrival::Frame(frame)) => self.accept(connection, frame, &mut answer, Instant::now()),
                 Ok(Arrival::Nothing) => break,
                 Ok(Arrival::Closed) => return self.end_connection(connection),
                 Err(error) => Err(error),

@@ -378,7 +378,7 @@ impl<H: Host> Keeping<H> {
         let engine = &self.keeper.engine;
         loop {
             let accepted = match connection.read(&engine.host) {
-                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, answer),
+                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, answer, Instant::now()),
                 Ok(Arrival::Nothing) => {
                     if connection.turn().give_back() {
                         return;

@@ -1,7 +1,7 @@
 //! The event loop's side of a service: it reads the connections that call coroutines itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::observe::Observer;
 
@@ -20,6 +20,7 @@ impl<H: Host> Engine<H> {
         answer: &mut Answer<H::Out>,
     ) -> Option<usize> {
         let mut begun = 0;
+        let now = Instant::now();
         loop {
             let frame = match connection.read(&self.host) {
                 Ok(Arrival::Frame(frame)) => frame,
@@ -33,7 +34,7 @@ impl<H: Host> Engine<H> {
                     return None;
                 }
             };
-            match self.accept(connection, frame, answer) {
+            match self.accept(connection, frame, answer, now) {
                 Ok(Some(call)) => {
                     begun += 1;
                     self.start_on_loop(call);
@@ -52,7 +53,7 @@ impl<H: Host> Engine<H> {
         if !self.is_coroutine(&call) {
             return self.leave(call);
         }
-        if call.is_given_up() {
+        if call.is_given_up(call.accepted) {
             return self.abandon(call);
         }
         match self.resolve(call, false) {

@@ -127,7 +127,9 @@ impl<H: Host> Worker<'_, H> {
         let mut looked = Instant::now();
         loop {
             let accepted = match connection.read(&engine.host) {
-                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, &mut self.answer),
+                Ok(Arrival::Frame(frame)) => {
+                    engine.accept(connection, frame, &mut self.answer, Instant::now())
+                }
                 Ok(Arrival::Nothing) => {
                     if !connection.poll(engine.limits.poll_budget) && connection.turn().give_back() {
                         return None;
@@ -143,8 +145,8 @@ impl<H: Host> Worker<'_, H> {
             match accepted {
                 Ok(None) => {}
                 Ok(Some(call)) => {
-                    let now = call.accepted;
-                    if !engine.run(call, self.seat, &mut self.answer, (false, true)) {
+                    let mut now = call.accepted;
+                    if !engine.run(call, self.seat, &mut self.answer, (false, true), &mut now) {
                         // It ends elsewhere, and the turn comes back with its end.
                         return None;
                     }
@@ -201,9 +203,10 @@ impl<H: Host> Worker<'_, H> {
     fn take_in(&mut self, connection: &Arc<Connection<H>>) -> Option<usize> {
         let engine = self.engine;
         let mut taken = 0;
+        let now = Instant::now();
         while taken < BATCH {
             let accepted = match connection.read(&engine.host) {
-                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, &mut self.answer),
+                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, &mut self.answer, now),
                 Ok(Arrival::Nothing) => break,
                 Ok(Arrival::Closed) => {
                     engine.end_connection(connection);
@@ -234,9 +237,10 @@ impl<H: Host> Worker<'_, H> {
             let (seat, answer) = (self.seat, &mut self.answer);
             engine.host.together(&mut || {
                 let began = Instant::now();
+                let mut now = began;
                 while let Some(call) = next.take() {
-                    engine.run(call, seat, answer, (true, false));
-                    if began.elapsed() < TOGETHER {
+                    engine.run(call, seat, answer, (true, false), &mut now);
+                    if now.duration_since(began) < TOGETHER {
                         next = engine.pool.next();
                     }
                 }

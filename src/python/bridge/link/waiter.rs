@@ -34,11 +34,24 @@ impl Waiter {
     pub(super) fn resolve(self, py: Python<'_>, value: PyResult<Bound<'_, PyAny>>) {
         let future = self.future.bind(py);
         let resolved = match value {
-            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+            Ok(value) => set_result(future, &value),
             Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
         };
         // A future that is done already was cancelled: nobody waits.
         drop(resolved);
+    }
+}
+
+/// `future.set_result(value)` without a bound method and a tuple in between: this runs once per call.
+fn set_result<'py>(future: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = future.py();
+    let name = intern!(py, "set_result");
+    // SAFETY: three live objects, and the null that ends them; the result is a new reference or an error.
+    unsafe {
+        let none = std::ptr::null_mut::<pyo3::ffi::PyObject>();
+        let result =
+            pyo3::ffi::PyObject_CallMethodObjArgs(future.as_ptr(), name.as_ptr(), value.as_ptr(), none);
+        Bound::from_owned_ptr_or_err(py, result)
     }
 }
 
