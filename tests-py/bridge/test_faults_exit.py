@@ -84,11 +84,13 @@ def test_with_threads_that_wait_for_a_service(served: Daemon) -> None:
 
 def test_threads_of_an_executor_finish_their_calls(served: Daemon) -> None:
     text = """
+        import os
         from concurrent.futures import ThreadPoolExecutor
         client = meta.connect(NAME)
         pool = ThreadPoolExecutor(4)
         for _ in range(4):
-            pool.submit(client.sleep, 0.2).add_done_callback(lambda done: print(done.result(), flush=True))
+            # One write a line: four threads share the pipe.
+            pool.submit(client.sleep, 0.2).add_done_callback(lambda done: os.write(1, b"%.1f\\n" % done.result()))
         """
     with program(text, served) as running:
         assert running.wait_exit(10) == 0, running.output
