@@ -24,6 +24,7 @@ __all__ = [
     "current_call",
     "daemon_answers",
     "daemon_statistics",
+    "digest",
     "leases",
     "runtime_directory",
 ]
@@ -46,6 +47,7 @@ class _Lease(TypedDict):
     nonce: str
     pid: int
     identity: str
+    version: str
     schema: str
     socket: str
     worker: int
@@ -196,6 +198,7 @@ class Server:
         `threads` (int), `cache_size` (128), `cache_ttl` (None), `on_evict` ("rebuild" or "error"),
         `host`, `port`, `token`, `tls_cert`, `tls_key` (None), `worker` (0), `workers` (1),
         `group` (None, 32 hexadecimal digits that the workers of one service share),
+        `version` (empty, which code the class has),
         `supervisor` (None, the process that `handle.pid` names when it is not this one),
         `detached` (False), `parent` (None, the process with whose end this service ends).
         """
@@ -231,6 +234,9 @@ def after_fork_in_child() -> None:
 
 def leases(name: str | None = None) -> list[_Lease]: ...
 def runtime_directory() -> str: ...
+def digest(data: bytes) -> str:
+    """The first half of the SHA-256, in hexadecimal: `hashlib` would be a part of a daemon's time to start."""
+
 def daemon_answers(service: str, nonce: str) -> bool:
     """Whether the daemon that holds this lease answers, within a second."""
 

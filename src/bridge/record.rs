@@ -78,6 +78,9 @@ pub struct LeaseRecord {
     pub pid: u32,
     /// Which class is served, as `module:qualname`.
     pub identity: String,
+    /// Which code that class has, as whoever serves it says.
+    #[serde(default)]
+    pub version: String,
     /// The hash of the schema document.
     pub schema: String,
     /// Where the daemon listens; follows from where the lease was found.

@@ -104,7 +104,13 @@ impl Schema {
 /// The hash of a document, as it stands in leases and handshakes.
 #[must_use]
 pub fn hash(document: &str) -> String {
-    Sha256::digest(document.as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(document.as_bytes())
+}
+
+/// The first half of the SHA-256, in hexadecimal.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Levenshtein's distance.

@@ -73,6 +73,7 @@ impl Place {
             claim: ClaimRequest {
                 service: NAME.to_owned(),
                 identity: "tests:Host".to_owned(),
+                version: String::new(),
                 schema: String::new(),
                 group: None,
                 worker: 0,

@@ -89,13 +89,15 @@ fn what_a_claim_killed_halfway_left_is_removed_by_the_next() {
 }
 
 fn record() -> impl Strategy<Value = LeaseRecord> {
-    let texts = (".{0,40}", ".{0,40}", "[0-9a-f]{32}", proptest::option::of("[a-z]{1,9}:[0-9]{4}"));
+    let texts =
+        (".{0,40}", ".{0,40}", ".{0,40}", "[0-9a-f]{32}", proptest::option::of("[a-z]{1,9}:[0-9]{4}"));
     let numbers = (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<u32>(), any::<(u16, u16)>(), any::<u64>());
     (texts, numbers, any::<(bool, bool, Option<u32>)>()).prop_map(|(texts, numbers, flags)| LeaseRecord {
         service: texts.0,
         identity: texts.1,
-        schema: texts.2,
-        tcp: texts.3,
+        version: texts.2,
+        schema: texts.3,
+        tcp: texts.4,
         nonce: numbers.0,
         group: numbers.1,
         pid: numbers.2,

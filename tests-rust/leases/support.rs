@@ -58,6 +58,7 @@ pub(crate) fn request(service: &str, identity: &str) -> ClaimRequest {
     ClaimRequest {
         service: service.to_owned(),
         identity: identity.to_owned(),
+        version: "any:0123".to_owned(),
         schema: "0123456789abcdef".to_owned(),
         group: None,
         worker: 0,

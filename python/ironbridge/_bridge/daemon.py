@@ -56,7 +56,7 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
 
     from .. import _signatures, service
     from .._engine import Server
-    from . import importer, logs
+    from . import importer, logs, version
 
     name, options = job["service"], job["options"]
     owner, functions = importer.load(name, job["found"])
@@ -88,6 +88,7 @@ def _open(job: dict[str, Any]) -> tuple[Server, Opened]:
         classes=known,
         options={
             **options,
+            "version": version.of(owner, functions),
             "parent": job["parent"],
         },
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 
+from .. import _engine
 from ..errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
@@ -60,22 +60,19 @@ def by_value(registration: Registration) -> dict[str, Any]:
 
 
 def identity(registration: Registration) -> str:
-    """The same for the same class, whichever program runs it: file and name, or what the code is."""
+    """The same for the same class, whichever program runs it: its file and name. `version` tells its code."""
     objects: list[Any] = list(registration.functions.values())
     if registration.owner is not None:
         objects.insert(0, registration.owner)
     samples = [_sample(registration) if isinstance(thing, type) else thing for thing in objects]
     parts = sorted(
         f"{_file(thing) if _reference(thing, sample) else 'value'}:{thing.__qualname__}"
-        + ("" if _reference(thing, sample) else f":{_fingerprint(registration, thing)}")
         for thing, sample in zip(objects, samples, strict=True)
     )
     text = "+".join(parts)
     if len(text) <= 512:
         return text
-    from hashlib import sha256
-
-    return f"{parts[0][:256]}+{len(parts) - 1}:{sha256(text.encode()).hexdigest()[:32]}"
+    return f"{parts[0][:256]}+{len(parts) - 1}:{_engine.digest(text.encode())}"
 
 
 def _sample(registration: Registration) -> Any:
@@ -142,29 +139,3 @@ def _file(thing: Any) -> str:
     module = sys.modules[thing.__module__]
     file = getattr(module, "__file__", None)
     return os.path.realpath(file) if isinstance(file, str) else str(thing.__module__)
-
-
-def _fingerprint(registration: Registration, thing: Any) -> str:
-    """The same for the same code, in whatever process it was compiled."""
-    from hashlib import sha256
-    from types import CodeType
-
-    seen = sha256()
-
-    def code(of: CodeType) -> None:
-        seen.update(of.co_code)
-        seen.update(repr((of.co_names, of.co_varnames)).encode())
-        for constant in of.co_consts:
-            if isinstance(constant, CodeType):
-                code(constant)
-            elif isinstance(constant, frozenset):
-                seen.update(repr(sorted(map(repr, constant))).encode())
-            else:
-                seen.update(repr(constant).encode())
-
-    members: list[Callable[..., Any]] = [thing] if not isinstance(thing, type) else list(vars(thing).values())
-    for member in members:
-        function = getattr(member, "__func__", member)
-        if hasattr(function, "__code__"):
-            code(function.__code__)
-    return seen.hexdigest()[:16]

@@ -228,7 +228,7 @@ def run(
 
     Raises:
         ConfigurationError: no such service, no endpoint, or a class that cannot be found again.
-        ServiceAlreadyExists: another class serves under this name.
+        ServiceAlreadyExists: another class serves under this name, or another version of this one.
         DeadlineExceeded: the daemon was not ready in time.
         RemoteExecutionError: the user's module raised in the daemon; its traceback is shown.
         ServiceUnavailable: the daemon ended while it started, and could not say why.

@@ -9,7 +9,7 @@ import time
 from .. import _engine
 from ..errors import ServiceAlreadyExists
 from . import handle as handles
-from . import launch, origin
+from . import launch, origin, version
 from .handle import DaemonHandle
 
 TYPE_CHECKING = False
@@ -28,7 +28,8 @@ def run(registration: Registration, startup_timeout: float, detach: bool) -> Dae
     while True:
         lease = _live(name)
         if lease is not None:
-            attached = _attach(lease, identity)
+            _check(lease, registration, identity)
+            attached = _attach(lease)
             if attached is not None:
                 return attached
             continue
@@ -43,7 +44,7 @@ def run(registration: Registration, startup_timeout: float, detach: bool) -> Dae
 def elsewhere(name: str) -> DaemonHandle:
     """In a daemon that is importing: a handle of another service, which is the parent's to start."""
     for lease in _engine.leases(name):
-        attached = _attach(lease, lease["identity"])
+        attached = _attach(lease)
         if attached is not None:
             return attached
     return DaemonHandle(name, 0, -1)
@@ -58,20 +59,31 @@ def _live(name: str) -> Lease | None:
     return None
 
 
-def _attach(lease: Lease, identity: str) -> DaemonHandle | None:
-    """A handle of the daemon that holds this lease; None when it has just ended.
+def _check(lease: Lease, registration: Registration, identity: str) -> None:
+    """Whether the live daemon runs what this program has.
 
     Raises:
-        ServiceAlreadyExists: it serves another class.
+        ServiceAlreadyExists: it serves another class, or another version of this one.
     """
     name, pid = lease["service"], lease["supervisor"] or lease["pid"]
     if lease["identity"] != identity:
-        raise ServiceAlreadyExists(
+        what = (
             f"service {name!r} is another class's: process {pid} serves {lease['identity']} under that name, "
-            f"this program has {identity}; choose another name or stop that one",
-            service=name,
-            pid=pid,
+            f"this program has {identity}; choose another name or stop that one"
         )
+    elif version.differ(lease["version"], version.of(registration.owner, registration.functions)):
+        what = (
+            f"service {name!r} runs another version of {identity}: the code that process {pid} has differs from "
+            f"this program's; to run this one, stop that one first: `ironbridge stop {name}`, or SIGTERM to {pid}"
+        )
+    else:
+        return
+    raise ServiceAlreadyExists(what, service=name, pid=pid)
+
+
+def _attach(lease: Lease) -> DaemonHandle | None:
+    """A handle of the daemon that holds this lease; None when it has just ended."""
+    name, pid = lease["service"], lease["supervisor"] or lease["pid"]
     mine = handles.running(name)
     if mine is not None and mine.pid == pid:
         return mine

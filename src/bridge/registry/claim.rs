@@ -28,6 +28,8 @@ pub struct ClaimRequest {
     pub service: String,
     /// Which class is served, as `module:qualname`.
     pub identity: String,
+    /// Which code that class has.
+    pub version: String,
     /// The hash of the schema document.
     pub schema: String,
     /// What the workers of one service have in common; none for a daemon alone.
@@ -69,7 +71,7 @@ impl Registry {
         };
         Ok(match self.put_alone(&record, probe, put, Lease::release)? {
             Outcome::Put(lease) => Claim::Claimed(lease),
-            Outcome::Taken(holder) if holder.identity == record.identity => Claim::Held(holder),
+            Outcome::Taken(holder) if holder.identity == record.identity => Claim::Held(*holder),
             Outcome::Taken(holder) => return Err(already_exists(&holder)),
         })
     }
@@ -115,7 +117,7 @@ impl Registry {
         for _ in 0..MOST_ROUNDS {
             for holder in self.find(&ours.service)?.into_iter().filter(in_the_way) {
                 if asked.insert(holder.nonce) && probe(&holder) == Liveness::Alive {
-                    return Ok(Outcome::Taken(holder));
+                    return Ok(Outcome::Taken(Box::new(holder)));
                 }
             }
             let Some(name) = NameLock::acquire(self, &ours.service)? else { continue };
@@ -139,7 +141,7 @@ impl Registry {
 
 enum Outcome<T> {
     Put(T),
-    Taken(LeaseRecord),
+    Taken(Box<LeaseRecord>),
 }
 
 /// A name that nobody else claims now: its lock in every directory that a lease may be in.
@@ -216,6 +218,7 @@ fn new_record(request: ClaimRequest) -> Result<LeaseRecord> {
         group: request.group.unwrap_or(nonce),
         pid: own_pid(),
         identity: request.identity,
+        version: request.version,
         schema: request.schema,
         socket: PathBuf::new(),
         worker: request.worker,

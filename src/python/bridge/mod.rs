@@ -31,6 +31,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registry::daemon_answers, module)?)?;
     module.add_function(wrap_pyfunction!(registry::runtime_directory, module)?)?;
     module.add_function(wrap_pyfunction!(registry::daemon_statistics, module)?)?;
+    module.add_function(wrap_pyfunction!(registry::digest, module)?)?;
     Ok(())
 }
 

@@ -64,12 +64,19 @@ pub(crate) fn daemon_statistics(
     answer.map_err(|error| signals.raise(py, &error))
 }
 
+/// The first half of the SHA-256, in hexadecimal.
+#[pyfunction]
+pub(crate) fn digest(data: &[u8]) -> String {
+    crate::bridge::schema::digest(data)
+}
+
 fn describe<'py>(py: Python<'py>, record: &LeaseRecord) -> PyResult<Bound<'py, PyDict>> {
     let lease = PyDict::new(py);
     lease.set_item("service", &record.service)?;
     lease.set_item("nonce", hex(&record.nonce))?;
     lease.set_item("pid", record.pid)?;
     lease.set_item("identity", &record.identity)?;
+    lease.set_item("version", &record.version)?;
     lease.set_item("schema", &record.schema)?;
     lease.set_item("socket", record.socket.as_os_str())?;
     lease.set_item("worker", record.worker)?;

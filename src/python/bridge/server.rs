@@ -48,6 +48,7 @@ struct Settings {
     worker: Option<u16>,
     workers: Option<u16>,
     group: Option<String>,
+    version: Option<String>,
     supervisor: Option<u32>,
     detached: Option<bool>,
     parent: Option<u32>,
@@ -68,6 +69,7 @@ impl Settings {
             worker: setting(options, "worker")?,
             workers: setting(options, "workers")?,
             group: setting(options, "group")?,
+            version: setting(options, "version")?,
             supervisor: setting(options, "supervisor")?,
             detached: setting(options, "detached")?,
             parent: setting(options, "parent")?,
@@ -245,6 +247,7 @@ fn plan(
         claim: ClaimRequest {
             service: name,
             identity,
+            version: options.version.clone().unwrap_or_default(),
             schema: String::new(),
             group,
             worker: options.worker.unwrap_or(0),
