@@ -60,6 +60,10 @@ pub struct Hello {
     /// 32 random bytes for the proof of a token; empty without one.
     #[serde(default)]
     pub client_nonce: ByteBuf,
+    /// The daemon's nonce and moment in the welcome by which this caller first met it: what it binds on this
+    /// connection counts as bound then. Another daemon passes it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<(ByteBuf, u64)>,
 }
 
 /// Asks the caller to prove that it knows the token.
@@ -94,6 +98,9 @@ pub struct Welcome {
     pub max_frame: u64,
     /// Processes behind the name.
     pub workers: u16,
+    /// Now, as the daemon counts: instances evicted so far.
+    #[serde(default)]
+    pub moment: u64,
     /// The service's own proof of the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<ByteBuf>,

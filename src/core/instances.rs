@@ -127,8 +127,19 @@ impl<V: Clone, W> InstanceCache<V, W> {
     /// needs neither the key nor its hash.
     #[must_use]
     pub fn slot(&self, key: &[u8]) -> Slot<V, W> {
-        let bound_at = self.shared.table.lock().evictions.count();
-        Slot::new(Arc::clone(&self.shared), Sha256::digest(key).into(), bound_at)
+        self.slot_since(key, self.moment())
+    }
+
+    /// The same for a key that was bound at this earlier [`InstanceCache::moment`].
+    #[must_use]
+    pub fn slot_since(&self, key: &[u8], moment: u64) -> Slot<V, W> {
+        Slot::new(Arc::clone(&self.shared), Sha256::digest(key).into(), moment)
+    }
+
+    /// Now, as bindings count: the number of evictions there have been.
+    #[must_use]
+    pub fn moment(&self) -> u64 {
+        self.shared.table.lock().evictions.count()
     }
 
     /// The counts.

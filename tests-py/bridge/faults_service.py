@@ -79,6 +79,10 @@ class Faulty:
         return self.name, id(self)
 
     @meta.function
+    async def whoami_async(self) -> tuple[str, int]:
+        return self.whoami()
+
+    @meta.function
     def linger(self, seconds: float) -> str:
         """Holds its instance that long."""
         states[self.name] = "held"

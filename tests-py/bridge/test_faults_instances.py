@@ -94,6 +94,45 @@ def test_what_is_evicted_is_closed_after_its_last_call_and_built_again_when_call
         assert watcher.stats()["cache"]["rebuilt"] >= 1
 
 
+def _evict(daemon: Daemon) -> None:
+    with daemon.connect("another") as other:
+        other.whoami()
+
+
+def test_told_to_fail_every_connection_of_a_client_hears_that_its_instance_was_evicted() -> None:
+    options = {"cache_size": 1, "on_evict": "error"}
+    with Daemon(options=options) as daemon, daemon.connect() as watcher, ThreadPoolExecutor(1) as pool:
+        client = daemon.connect("mine")
+        client.whoami()
+        _evict(daemon)
+        # The connection that knew the instance is busy, so the next call opens one that never saw it.
+        under_way = pool.submit(client.hold, "busy")
+        wait_until(lambda: watcher.state("busy") == "held")
+        for _ in range(2):
+            with pytest.raises(meta.InstanceEvicted, match="connect again"):
+                client.whoami()
+        watcher.release("busy")
+        assert under_way.result(PATIENCE) == "busy"
+        with pytest.raises(meta.InstanceEvicted):
+            client.whoami()
+        with daemon.connect("mine") as again:
+            assert again.whoami()[0] == "mine"
+        assert watcher.built().count("mine") == 2
+
+
+async def test_told_to_fail_it_does_so_on_either_lane_of_an_asyncio_client() -> None:
+    with Daemon(options={"cache_size": 1, "on_evict": "error"}) as daemon:
+        async with meta.connect_async(daemon.name, "mine") as client:
+            assert (await client.whoami())[0] == "mine"
+            _evict(daemon)
+            # The first call of a coroutine opens a connection of its own.
+            for call in (client.whoami_async, client.whoami):
+                with pytest.raises(meta.InstanceEvicted):
+                    await call()
+        async with meta.connect_async(daemon.name, "mine") as client:
+            assert (await client.whoami_async())[0] == "mine"
+
+
 def test_an_instance_that_nobody_calls_is_closed_when_its_time_is_over() -> None:
     with Daemon(options={"cache_ttl": 0.2}) as daemon, daemon.connect() as watcher:
         with daemon.connect("short-lived") as client:

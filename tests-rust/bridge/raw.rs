@@ -34,6 +34,7 @@ impl Raw {
         let introduction = Introduction {
             service: NAME,
             nonce: Some(&served.service.record.nonce),
+            since: None,
             mode,
             lane,
             token: None,
@@ -132,6 +133,7 @@ pub(crate) fn good_hello(served: &Served) -> Hello {
         mode: Mode::OneCall,
         lane: Lane::Plain,
         max_frame: 1 << 20,
+        since: None,
         client_nonce: ByteBuf::new(),
     }
 }

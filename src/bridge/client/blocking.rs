@@ -393,6 +393,9 @@ where
             true => vec![Worker::new(None)],
             false => leases.into_iter().map(|lease| Worker::new(Some(lease))).collect(),
         };
+        if let Some(known) = self.last_home() {
+            known.acquaint(&workers);
+        }
         let mut last = self.not_found();
         let mut opened = None;
         let mut alive = Vec::with_capacity(workers.len());
@@ -513,6 +516,7 @@ where
         let introduction = Introduction {
             service: self.service(),
             nonce: worker.lease.as_ref().map(|lease| lease.nonce.as_slice()),
+            since: worker.since(),
             mode,
             lane,
             token: self.options.token.as_ref(),
@@ -523,6 +527,7 @@ where
             let text = format!("service {:?} has changed since it was found", self.service());
             return Err(Error::new(Code::ServiceUnavailable, text));
         }
+        worker.meet(&dialled.welcome);
         Ok(dialled)
     }
 

@@ -15,6 +15,7 @@ use serde_bytes::ByteBuf;
 use crate::bridge::auth::{self, Token};
 use crate::bridge::frame::{Frame, Kind, MAGIC, Reader, Vectors};
 use crate::bridge::hello::{self, Challenge, Hello, Lane, Mode, Proof, VERSION, Welcome};
+use crate::bridge::lease::Nonce;
 use crate::bridge::stream::Stream;
 use crate::bridge::tls::{self, TlsStream};
 use crate::core::deadline::Deadline;
@@ -32,6 +33,8 @@ pub struct Introduction<'a> {
     pub service: &'a str,
     /// Its daemon's nonce, when a lease named it.
     pub nonce: Option<&'a [u8]>,
+    /// The daemon that this caller has met before, and when.
+    pub since: Option<(Nonce, u64)>,
     /// How the connection will be used.
     pub mode: Mode,
     /// What for.
@@ -157,6 +160,7 @@ pub fn introduce<B: AsMut<[u8]>>(
         lane: introduction.lane,
         max_frame: introduction.limits.max_frame as u64,
         client_nonce: ByteBuf::from(client_nonce),
+        since: introduction.since.map(|(nonce, moment)| (ByteBuf::from(nonce), moment)),
     };
     let mut out = Outgoing::<Vec<u8>> { head: MAGIC.to_vec(), buffers: Vec::new() };
     hello::write(&mut out.head, Kind::Hello, &hello)?;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::bridge::hello::{Lane, Welcome};
-use crate::bridge::lease::LeaseRecord;
+use crate::bridge::lease::{LeaseRecord, Nonce};
 use crate::bridge::schema::Schema;
 use crate::core::platform::fork::ForkLocal;
 
@@ -43,6 +43,8 @@ pub struct Worker<B> {
     pub lease: Option<LeaseRecord>,
     /// The hash of the schema it was met with: another one has other numbers.
     schema: OnceLock<String>,
+    /// The daemon that was met here, and when, as it counts.
+    since: Mutex<Option<(Nonce, u64)>>,
     idle: [Mutex<Vec<Channel<B>>>; 2],
 }
 
@@ -50,12 +52,40 @@ impl<B> Worker<B> {
     /// A process with no connection yet.
     #[must_use]
     pub fn new(lease: Option<LeaseRecord>) -> Self {
-        Self { lease, schema: OnceLock::new(), idle: [Mutex::default(), Mutex::default()] }
+        Self {
+            lease,
+            schema: OnceLock::new(),
+            since: Mutex::default(),
+            idle: [Mutex::default(), Mutex::default()],
+        }
     }
 
     /// Whether it is still what was met here first. Over TCP no nonce says so.
     pub(super) fn is_still(&self, welcome: &Welcome) -> bool {
         *self.schema.get_or_init(|| welcome.schema.clone()) == welcome.schema
+    }
+
+    /// What to say of earlier meetings.
+    pub(super) fn since(&self) -> Option<(Nonce, u64)> {
+        *self.since.lock()
+    }
+
+    /// Remembers when a daemon was met first.
+    pub(super) fn meet(&self, welcome: &Welcome) {
+        let mut since = self.since.lock();
+        if since.is_none_or(|(nonce, _)| welcome.nonce != nonce) {
+            *since = Nonce::try_from(welcome.nonce.as_slice()).ok().map(|nonce| (nonce, welcome.moment));
+        }
+    }
+
+    /// Takes over what an earlier look at the same process has learnt.
+    fn remember(&self, earlier: &Self) {
+        *self.since.lock() = earlier.since();
+    }
+
+    fn same_process(&self, other: &Self) -> bool {
+        let nonce = |worker: &Self| worker.lease.as_ref().map(|lease| lease.nonce);
+        nonce(self) == nonce(other)
     }
 
     fn pool(&self, lane: Lane) -> &Mutex<Vec<Channel<B>>> {
@@ -100,6 +130,15 @@ impl<B> Home<B> {
             expected,
             found: Instant::now(),
             next: AtomicUsize::new(0),
+        }
+    }
+
+    /// Tells these what is known here of the same processes.
+    pub(super) fn acquaint(&self, workers: &[Worker<B>]) {
+        for worker in workers {
+            if let Some(known) = self.workers.iter().find(|known| known.same_process(worker)) {
+                worker.remember(known);
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub fn probe(lease: &LeaseRecord) -> Liveness {
     let introduction = Introduction {
         service: &lease.service,
         nonce: Some(&lease.nonce),
+        since: None,
         mode: Mode::OneCall,
         lane: Lane::Plain,
         token: None,

@@ -52,6 +52,8 @@ pub struct Connection<H: Host> {
     pub local: bool,
     /// The largest frame that the caller accepts.
     pub max_frame: usize,
+    /// When its caller met this service, as `core::instances` counts.
+    pub(super) met: u64,
     stream: Mutex<Stream>,
     input: Mutex<Input<H>>,
     turn: Turn,
@@ -86,6 +88,7 @@ impl<H: Host> Connection<H> {
         reader: Reader<H::Buffer>,
         (mode, lane): (Mode, Lane),
         max_frame: usize,
+        met: u64,
     ) -> Self {
         let (peer, local) = (stream.peer(), matches!(stream, Stream::Unix(_)));
         Self {
@@ -95,6 +98,7 @@ impl<H: Host> Connection<H> {
             peer,
             local,
             max_frame,
+            met,
             stream: Mutex::new(stream),
             input: Mutex::new(Input { reader, gate: Gate::default(), partial: None }),
             turn: Turn::default(),

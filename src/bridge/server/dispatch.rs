@@ -135,7 +135,7 @@ impl<H: Host> Engine<H> {
         let slot = match binding.slot.get() {
             Some(slot) => slot,
             None => match self.host.key(&binding.arguments) {
-                Ok(key) => binding.slot.get_or_init(|| self.instances.slot(&key)),
+                Ok(key) => binding.slot.get_or_init(|| self.instances.slot_since(&key, call.connection.met)),
                 Err(answer) => return Way::Refuse(call, Box::new(answer)),
             },
         };

@@ -36,6 +36,7 @@ enum Step {
 pub(super) struct Host<'a> {
     pub(super) welcome: &'a Welcome,
     pub(super) token: Option<&'a Token>,
+    pub(super) moment: u64,
     pub(super) full: bool,
 }
 
@@ -128,14 +129,14 @@ impl Greeting {
                     return Err(wrong_token());
                 }
                 let own = auth::server_proof(token, &client_nonce, &server_nonce);
-                self.welcome(host.welcome, Some(ByteBuf::from(own)))?;
+                self.welcome(host, Some(ByteBuf::from(own)))?;
                 Ok(Some(hello))
             }
             _ => {
                 let hello: Hello = hello::read(frame, Kind::Hello)?;
                 check(&hello, host)?;
                 if !self.needs_token {
-                    self.welcome(host.welcome, None)?;
+                    self.welcome(host, None)?;
                     return Ok(Some(Box::new(hello)));
                 }
                 let server_nonce = auth::nonce()?;
@@ -147,8 +148,8 @@ impl Greeting {
         }
     }
 
-    fn welcome(&mut self, welcome: &Welcome, proof: Option<ByteBuf>) -> Result<()> {
-        self.send(Kind::Welcome, &Welcome { proof, ..welcome.clone() })
+    fn welcome(&mut self, host: &Host<'_>, proof: Option<ByteBuf>) -> Result<()> {
+        self.send(Kind::Welcome, &Welcome { proof, moment: host.moment, ..host.welcome.clone() })
     }
 
     /// A handshake's message fits any socket's buffer; one that does not take it is no caller.

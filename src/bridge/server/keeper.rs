@@ -237,16 +237,18 @@ impl<H: Host> Keeping<H> {
     fn greet(&mut self, token: u64) {
         let Some(greeting) = self.greetings.get_mut(&token) else { return };
         let engine = &self.keeper.engine;
+        let moment = engine.instances.moment();
         let host = GreetingHost {
             welcome: &self.keeper.welcome,
             token: self.keeper.tcp.as_ref().map(|door| &door.token),
+            moment,
             full: engine.connections.len() >= engine.limits.max_connections,
         };
         match greeting.advance(&host) {
             Progress::Wait => {}
             Progress::Done(hello) => {
                 if let Some(greeting) = self.take_greeting(token) {
-                    self.admit(greeting.stream, &hello);
+                    self.admit(greeting.stream, &hello, moment);
                 }
             }
             Progress::Refused if greeting.is_intruder() => {
@@ -289,8 +291,10 @@ impl<H: Host> Keeping<H> {
         }
     }
 
-    fn admit(&self, stream: Stream, hello: &Hello) {
+    fn admit(&self, stream: Stream, hello: &Hello, moment: u64) {
         let engine = &self.keeper.engine;
+        let ours = &self.keeper.welcome.nonce;
+        let met = hello.since.as_ref().filter(|(nonce, _)| nonce == ours).map_or(moment, |met| met.1);
         let chunk = match hello.mode {
             Mode::OneCall => 4 << 10,
             Mode::Multiplexed => 64 << 10,
@@ -302,6 +306,7 @@ impl<H: Host> Keeping<H> {
             Reader::new(engine.limits.max_frame, chunk),
             (hello.mode, hello.lane),
             max_frame,
+            met.min(moment),
         )));
     }
 

@@ -114,6 +114,7 @@ impl<H: Host> Service<H> {
             schema: record.schema.clone(),
             max_frame: limits.max_frame as u64,
             workers: record.workers,
+            moment: 0,
             proof: None,
         };
         let grace = Arc::new(Mutex::new(limits.grace));
