@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import aiomqtt
 import pytest
-from harness import PrivateServer, Program, Redis, Relay, wait_until
+from harness import Mosquitto, PrivateServer, Program, Redis, Relay, wait_until
 from harness.net import dial
 
 
@@ -75,6 +77,15 @@ def test_the_relay_stands_between_a_client_and_redis(redis: Redis) -> None:
         assert stream.recv(1) == b""
         stream.close()
         relay.wait_ended()
+
+
+async def test_a_private_mosquitto_carries_a_message() -> None:
+    with Mosquitto() as broker:
+        async with aiomqtt.Client(broker.host, broker.port) as client, asyncio.timeout(10):
+            await client.subscribe("rooms/+")
+            await client.publish("rooms/1", b"21.5")
+            message = await anext(aiter(client.messages))
+            assert (str(message.topic), message.payload) == ("rooms/1", b"21.5")
 
 
 class Listener(PrivateServer):

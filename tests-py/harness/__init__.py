@@ -3,6 +3,6 @@
 from harness.net import free_port
 from harness.processes import Program, wait_until
 from harness.relay import DOWN, UP, Relay
-from harness.servers import PrivateServer, Redis
+from harness.servers import Mosquitto, PrivateServer, Redis
 
-__all__ = ["DOWN", "UP", "PrivateServer", "Program", "Redis", "Relay", "free_port", "wait_until"]
+__all__ = ["DOWN", "UP", "Mosquitto", "PrivateServer", "Program", "Redis", "Relay", "free_port", "wait_until"]

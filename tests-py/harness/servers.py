@@ -143,3 +143,15 @@ class Redis(PrivateServer):
         with dial(self.address, timeout) as stream:
             stream.sendall(text.encode())
             return stream.recv(65536)
+
+
+class Mosquitto(PrivateServer):
+    """An MQTT broker for this machine, open to everybody on it, that keeps nothing on disk."""
+
+    program = "mosquitto"
+    ready_line = "mosquitto version .* running"
+
+    def command(self) -> Sequence[str | Path]:
+        settings = self.folder / "mosquitto.conf"
+        settings.write_text(f"listener {self.port} {self.host}\nallow_anonymous true\npersistence false\nuser root\n")
+        return ["mosquitto", "-c", settings]
