@@ -1,10 +1,14 @@
-//! A call's deadline: an instant here, remaining microseconds on the wire.
+//! What ends a wait: a call's deadline (an instant here, remaining microseconds on the wire), or a signal.
 
 use std::time::{Duration, Instant};
 
 /// When a call must have ended. Crosses every hop as remaining time, so clocks need not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
+
+/// Asked during every wait, at least each 100 ms; `true` gives the wait up (a signal's handler raised), and all that
+/// follow in the same operation.
+pub type Interrupt<'a> = &'a dyn Fn() -> bool;
 
 /// Longer times than this (30 days) are cut to it, so that instants cannot overflow.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);

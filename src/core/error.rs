@@ -124,6 +124,12 @@ impl Error {
         self
     }
 
+    /// A wait that a signal ended.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Code::Cancelled, "interrupted by a signal")
+    }
+
     /// A peer that breaks the protocol.
     pub fn protocol(message: impl Into<String>) -> Self {
         Self::new(Code::Protocol, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +131,47 @@ def test_a_daemon_that_is_stopped(daemon: Daemon, wait: str) -> None:
         daemon.thaw()
         running.say("go on")
         running.wait_line("^after$")
+
+
+def test_starting_a_service_whose_daemon_is_stopped(daemon: Daemon) -> None:
+    text = """
+        meta.create(NAME).register(print)
+        sys.stdin.readline()
+        print("begins", flush=True)
+        try:
+            meta.run(startup_timeout=60)
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic(), flush=True)
+        """
+    with program(text, daemon) as running:
+        daemon.freeze()
+        running.say("begin")
+        running.wait_line("begins")
+        _interrupted(running)
+        daemon.thaw()
+        assert running.wait_exit() == 0
+
+
+def test_starting_a_service_whose_name_others_keep_locked(tmp_path: Path) -> None:
+    text = """
+        import fcntl, struct
+        meta.create("locked").register(print)
+        path = os.path.join(os.environ["IRONBRIDGE_RUNTIME_DIR"], "locked.lock")
+        held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.fcntl(held, 37, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+        print("begins", flush=True)
+        try:
+            meta.run(startup_timeout=60)
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic(), flush=True)
+        """
+    tmp_path.chmod(0o700)
+    head = "import os, sys, threading, time\nimport ironbridge.bridge as meta\n"
+    environment = {"IRONBRIDGE_RUNTIME_DIR": str(tmp_path)}
+    with Program.python(head + textwrap.dedent(text), env=environment) as running:
+        running.wait_line("begins")
+        _interrupted(running)
+        assert running.wait_exit() == 0
 
 
 def test_an_asyncio_program(daemon: Daemon) -> None:

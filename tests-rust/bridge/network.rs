@@ -31,8 +31,17 @@ fn connect(
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<TestClient> {
     let address: std::net::SocketAddr = served.service.record.tcp.as_ref().unwrap().parse().unwrap();
-    let target =
-        Target::Tcp { host: address.ip().to_string(), port: address.port(), service: NAME.to_owned() };
+    connect_to(place, &address.ip().to_string(), address.port(), token, tls)
+}
+
+fn connect_to(
+    place: &Place,
+    host: &str,
+    port: u16,
+    token: Option<&str>,
+    tls: Option<Arc<ClientConfig>>,
+) -> Result<TestClient> {
+    let target = Target::Tcp { host: host.to_owned(), port, service: NAME.to_owned() };
     let token = token.map(|token| Token::from_text(token).unwrap());
     place.connect(target, b"arguments", Limits::default(), token, tls)
 }
@@ -54,6 +63,18 @@ fn with_the_token_calls_work_as_they_do_at_home() {
     assert_eq!(client.reply("flood", b"", within(LONG)).unwrap().buffers, [vec![7; FLOOD]]);
     let error = client.reply("gate", b"stubborn", within(Duration::from_millis(60))).unwrap_err();
     assert_eq!(error.code, Code::DeadlineExceeded);
+}
+
+#[test]
+fn a_host_can_be_named_and_a_name_that_nobody_has_is_told() {
+    let place = Place::new();
+    let served = serve(&place, None);
+    let address: std::net::SocketAddr = served.service.record.tcp.as_ref().unwrap().parse().unwrap();
+    let client = connect_to(&place, "localhost", address.port(), Some(SECRET), None).unwrap();
+    assert_eq!(client.call("echo", b"by name"), b"by name");
+    let error = connect_to(&place, "no such host", address.port(), Some(SECRET), None).err().unwrap();
+    assert_eq!(error.code, Code::ServiceUnavailable, "{error}");
+    assert!(error.message.contains("no such host"), "{error}");
 }
 
 #[test]

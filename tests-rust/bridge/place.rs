@@ -90,7 +90,7 @@ impl Place {
             tcp: plan.tcp,
             parent: None,
         };
-        let Opened::Serving(service) = Service::open(Arc::clone(&host), options).unwrap() else {
+        let Opened::Serving(service) = Service::open(Arc::clone(&host), options, &|| false).unwrap() else {
             panic!("the name is held")
         };
         assert!(host.engine.set(Arc::downgrade(service.engine())).is_ok());

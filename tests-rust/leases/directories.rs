@@ -11,12 +11,12 @@ use ironbridge::core::error::Code;
 use ironbridge::core::platform::directory::Places;
 use ironbridge::core::platform::process::own_uid;
 
-use super::support::{alive, claimed, make_directory, private_directory, request};
+use super::support::{alive, claimed, make_directory, never, private_directory, request};
 
 /// What both a claim and a look-up say about this directory.
 fn refusal(path: PathBuf) -> String {
     let registry = Registry::at(Places::Only(path));
-    let claim = registry.claim(request("counter", "app:A"), &alive).unwrap_err();
+    let claim = registry.claim(request("counter", "app:A"), &alive, &never).unwrap_err();
     let look_up = registry.list().unwrap_err();
     assert_eq!(claim, look_up);
     assert_eq!(claim.code, Code::Configuration);
@@ -84,7 +84,7 @@ fn the_longest_directory_that_is_accepted_has_room_for_sockets() {
     let root = private_directory();
     let path = root.path().join("x".repeat(83 - root.path().as_os_str().len() - 1));
     let registry = Registry::at(Places::Only(path));
-    claimed(registry.claim(request("counter", "app:A"), &alive)).release();
+    claimed(registry.claim(request("counter", "app:A"), &alive, &never)).release();
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn looking_makes_nothing_and_claiming_makes_a_private_directory() {
     let registry = Registry::at(Places::Only(path.clone()));
     assert_eq!(registry.list().unwrap(), []);
     assert!(!path.exists());
-    let _lease = claimed(registry.claim(request("counter", "app:A"), &alive));
+    let _lease = claimed(registry.claim(request("counter", "app:A"), &alive, &never));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
@@ -103,14 +103,14 @@ fn a_daemon_started_before_login_is_found_after_it_and_keeps_its_name() {
     let root = private_directory();
     let (session, fallback) = (root.path().join("session"), root.path().join("fallback"));
     let registry = Registry::at(Places::Usual { session: session.clone(), fallback: fallback.clone() });
-    let early = claimed(registry.claim(request("early", "app:A"), &alive));
+    let early = claimed(registry.claim(request("early", "app:A"), &alive, &never));
     assert!(early.record().socket.starts_with(&fallback));
 
     make_directory(&session, 0o700);
-    let late = claimed(registry.claim(request("late", "app:A"), &alive));
+    let late = claimed(registry.claim(request("late", "app:A"), &alive, &never));
     assert!(late.record().socket.starts_with(&session));
     assert_eq!(registry.list().unwrap(), [early.record().clone(), late.record().clone()]);
-    assert!(matches!(registry.claim(request("early", "app:A"), &alive), Ok(Claim::Held(_))));
+    assert!(matches!(registry.claim(request("early", "app:A"), &alive, &never), Ok(Claim::Held(_))));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_login_in_the_midst_of_claims_leaves_one_holder() {
             let claim = |_| {
                 scope.spawn(|| {
                     start.wait();
-                    registry.claim(request("counter", "app:A"), &alive).unwrap()
+                    registry.claim(request("counter", "app:A"), &alive, &never).unwrap()
                 })
             };
             let claims: Vec<_> = (0..8).map(claim).collect();

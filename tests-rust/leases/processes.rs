@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ironbridge::bridge::lease::Liveness;
 
-use super::support::{Helper, Machine, PATIENCE, claimed, eventually, handshake, request};
+use super::support::{Helper, Machine, PATIENCE, claimed, eventually, handshake, never, request};
 
 const CROWD: usize = 100;
 
@@ -58,7 +58,7 @@ fn the_name_of_a_killed_holder_is_free_at_once() {
         helpers[0].kill();
         // Not even asked: its lock is free.
         let probe = |_: &_| panic!("asked a dead daemon");
-        claimed(machine.registry.claim(request("counter", "app:B"), &probe)).release();
+        claimed(machine.registry.claim(request("counter", "app:B"), &probe, &never)).release();
     }
     assert_eq!(machine.files(), [""; 0]);
 }
@@ -75,7 +75,7 @@ fn a_forked_child_that_holds_lock_and_socket_does_not_keep_the_name() {
     assert_eq!(record.pid, helper.child.id(), "the lock is held, though its taker is dead");
     let brief = |record: &_| handshake(record, Duration::from_millis(200));
     assert_eq!(brief(&record), Liveness::Unresponsive, "connecting succeeds, and nobody answers");
-    let lease = claimed(machine.registry.claim(request("counter", "app:New"), &brief));
+    let lease = claimed(machine.registry.claim(request("counter", "app:New"), &brief, &never));
     assert_eq!(machine.registry.find("counter").unwrap(), [lease.record().clone()]);
     assert_eq!(machine.files().len(), 2);
 }

@@ -11,7 +11,7 @@ use ironbridge::bridge::record::{FileName, MAX_FILE, escape, hex};
 use ironbridge::core::platform::lock::try_lock;
 use proptest::prelude::*;
 
-use super::support::{Machine, alive, claimed, request};
+use super::support::{Machine, alive, claimed, never, request};
 
 fn lease_file(machine: &Machine, nonce: u8) -> std::path::PathBuf {
     machine.directory.join(format!("counter.{}.lease", hex(&[nonce; 16])))
@@ -20,7 +20,7 @@ fn lease_file(machine: &Machine, nonce: u8) -> std::path::PathBuf {
 #[test]
 fn files_that_are_no_lease_are_passed_over() {
     let machine = Machine::new();
-    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let good = fs::read(lease.record().lease_path(&machine.directory)).unwrap();
     let huge = [&good[..], &vec![0; MAX_FILE + 1]].concat();
     let contents: [&[u8]; 8] = [
@@ -55,13 +55,13 @@ fn files_that_are_no_lease_are_passed_over() {
     assert_eq!(machine.registry.find("counter").unwrap(), [lease.record().clone()]);
     assert_eq!(machine.registry.list().unwrap(), [lease.record().clone()]);
     assert_eq!(machine.files(), before, "what is not ours stays");
-    claimed(machine.registry.claim(request("other", "app:A"), &alive)).release();
+    claimed(machine.registry.claim(request("other", "app:A"), &alive, &never)).release();
 }
 
 #[test]
 fn what_dead_daemons_left_is_removed_when_it_is_met() {
     let machine = Machine::new();
-    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let path = lease.record().lease_path(&machine.directory);
     let socket = lease.record().socket.clone();
     let copy = fs::read(&path).unwrap();
@@ -77,13 +77,13 @@ fn what_dead_daemons_left_is_removed_when_it_is_met() {
 #[test]
 fn what_a_claim_killed_halfway_left_is_removed_by_the_next() {
     let machine = Machine::new();
-    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let (made, socket) = (lease.record().new_path(&machine.directory), lease.record().socket.clone());
     lease.release();
     fs::write(&made, "half").unwrap();
     fs::write(&socket, "").unwrap();
     fs::write(machine.directory.join("counter.lock"), "").unwrap();
-    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     assert_eq!(machine.files().len(), 2);
     lease.release();
 }

@@ -8,7 +8,7 @@ use ironbridge::bridge::registry::Registry;
 use ironbridge::core::error::Code;
 use ironbridge::core::platform::directory::Places;
 
-use super::support::{Machine, alive, claimed, make_directory, private_directory, request};
+use super::support::{Machine, alive, claimed, make_directory, never, private_directory, request};
 
 fn reachable(lease: &Lease) -> bool {
     let connected = UnixStream::connect(&lease.record().socket).is_ok();
@@ -18,7 +18,7 @@ fn reachable(lease: &Lease) -> bool {
 #[test]
 fn a_lease_in_place_is_left_alone() {
     let machine = Machine::new();
-    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let before = lease.record().clone();
     assert!(matches!(lease.refresh(&alive).unwrap(), Renewal::Intact));
     assert_eq!(lease.record(), &before);
@@ -27,7 +27,7 @@ fn a_lease_in_place_is_left_alone() {
 #[test]
 fn a_vanished_lease_file_is_written_again_for_the_same_socket() {
     let machine = Machine::new();
-    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     for _ in 0..2 {
         fs::remove_file(lease.record().lease_path(&machine.directory)).unwrap();
         assert!(!lease.is_intact());
@@ -43,7 +43,7 @@ fn a_vanished_lease_file_is_written_again_for_the_same_socket() {
 #[test]
 fn a_vanished_socket_is_bound_again() {
     let machine = Machine::new();
-    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let waiting = UnixStream::connect(&lease.record().socket).unwrap();
     fs::remove_file(&lease.record().socket).unwrap();
     let Renewal::Bound { previous } = lease.refresh(&alive).unwrap() else { panic!("not bound") };
@@ -58,7 +58,7 @@ fn a_vanished_socket_is_bound_again() {
 #[test]
 fn an_emptied_and_a_removed_directory_are_filled_again() {
     let machine = Machine::new();
-    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let nonce = lease.record().nonce;
     for remake in [true, false] {
         fs::remove_dir_all(&machine.directory).unwrap();
@@ -78,7 +78,7 @@ fn after_logout_the_lease_moves_to_the_fallback() {
     let (session, fallback) = (root.path().join("session"), root.path().join("fallback"));
     make_directory(&session, 0o700);
     let registry = Registry::at(Places::Usual { session: session.clone(), fallback: fallback.clone() });
-    let mut lease = claimed(registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(registry.claim(request("counter", "app:A"), &alive, &never));
     assert!(lease.record().socket.starts_with(&session));
     fs::remove_dir_all(&session).unwrap();
     assert!(matches!(lease.refresh(&alive).unwrap(), Renewal::Bound { .. }));
@@ -90,9 +90,9 @@ fn after_logout_the_lease_moves_to_the_fallback() {
 #[test]
 fn who_lost_the_name_meanwhile_is_told() {
     let machine = Machine::new();
-    let mut first = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut first = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     fs::remove_dir_all(&machine.directory).unwrap();
-    let second = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let second = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     let error = first.refresh(&alive).unwrap_err();
     assert_eq!(error.code, Code::ServiceAlreadyExists);
     assert_eq!(machine.registry.find("counter").unwrap(), [second.record().clone()]);
@@ -105,7 +105,7 @@ fn who_lost_the_name_meanwhile_is_told() {
 #[test]
 fn a_draining_daemon_does_not_come_back() {
     let machine = Machine::new();
-    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive));
+    let mut lease = claimed(machine.registry.claim(request("counter", "app:A"), &alive, &never));
     lease.set_draining().unwrap();
     fs::remove_dir_all(&machine.directory).unwrap();
     assert!(matches!(lease.refresh(&alive).unwrap(), Renewal::Intact));

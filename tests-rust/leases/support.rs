@@ -69,6 +69,11 @@ pub(crate) fn request(service: &str, identity: &str) -> ClaimRequest {
     }
 }
 
+/// No signal comes.
+pub(crate) fn never() -> bool {
+    false
+}
+
 pub(crate) fn alive(_: &LeaseRecord) -> Liveness {
     Liveness::Alive
 }
@@ -198,7 +203,7 @@ fn as_another_process() {
         let answer = match (line.unwrap().as_str(), lease.take()) {
             ("claim", _) => {
                 let probe = |record: &LeaseRecord| handshake(record, PATIENCE);
-                match Registry::open().unwrap().claim(request(service, identity), &probe) {
+                match Registry::open().unwrap().claim(request(service, identity), &probe, &never) {
                     Ok(Claim::Claimed(claimed)) => {
                         serve(&claimed);
                         lease = Some(claimed);

@@ -13,7 +13,7 @@ use ironbridge::core::platform::process::{
     ParentWatch, is_running, own_pid, own_uid, parent_pid, peer_credentials,
 };
 
-use super::support::{PATIENCE, private_directory};
+use super::support::{PATIENCE, never, private_directory};
 
 #[test]
 fn a_lock_is_tested_without_being_taken_and_survives_other_descriptors() {
@@ -43,7 +43,7 @@ fn a_path_is_held_by_one_at_a_time() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..25 {
-                    let lock = PathLock::acquire(&path, Deadline::after(PATIENCE)).unwrap().unwrap();
+                    let lock = PathLock::acquire(&path, Deadline::after(PATIENCE), &never).unwrap().unwrap();
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                     entered.fetch_add(1, Ordering::SeqCst);
                     inside.fetch_sub(1, Ordering::SeqCst);
@@ -60,11 +60,11 @@ fn a_path_is_held_by_one_at_a_time() {
 fn waiting_for_a_path_ends_with_the_deadline_or_with_the_file() {
     let root = private_directory();
     let path = root.path().join("name.lock");
-    let first = PathLock::acquire(&path, Deadline::after(PATIENCE)).unwrap().unwrap();
-    assert!(PathLock::acquire(&path, Deadline::after(Duration::from_millis(5))).unwrap().is_none());
+    let first = PathLock::acquire(&path, Deadline::after(PATIENCE), &never).unwrap().unwrap();
+    assert!(PathLock::acquire(&path, Deadline::after(Duration::from_millis(5)), &never).unwrap().is_none());
     // Somebody empties the directory: what the first holds protects nothing any more, and it can tell.
     fs::remove_file(&path).unwrap();
-    let second = PathLock::acquire(&path, Deadline::after(PATIENCE)).unwrap().unwrap();
+    let second = PathLock::acquire(&path, Deadline::after(PATIENCE), &never).unwrap().unwrap();
     assert!(!first.is_in_place() && second.is_in_place());
     drop(first);
     assert!(second.is_in_place(), "only its own file is removed");

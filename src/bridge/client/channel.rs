@@ -207,7 +207,7 @@ impl<B: AsMut<[u8]>> Channel<B> {
                     }
                 }
                 if interrupt() {
-                    return Err(Error::new(Code::Cancelled, "interrupted by a signal"));
+                    return Err(Error::interrupted());
                 }
                 Ok(())
             }

@@ -1,10 +1,11 @@
 //! Opening a connection: connect, say hello, prove the token where one is asked for.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -74,7 +75,7 @@ pub fn unix(path: &Path, deadline: Deadline, interrupt: Interrupt<'_>) -> Result
                 pause(deadline, Duration::from_millis(1), interrupt, &doing)?;
             }
             Err(rustix::io::Errno::INTR) if !interrupt() => {}
-            Err(rustix::io::Errno::INTR) => return Err(interrupted()),
+            Err(rustix::io::Errno::INTR) => return Err(Error::interrupted()),
             Err(error) => return Err(unavailable(&doing, &error.into())),
         }
     }
@@ -92,9 +93,7 @@ pub fn tcp(
     interrupt: Interrupt<'_>,
 ) -> Result<Stream> {
     let doing = format!("connecting to {host}:{port}");
-    let addresses = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| Error::io(Code::ServiceUnavailable, &format!("looking up {host:?}"), &error))?;
+    let addresses = look_up(host, port, deadline, interrupt)?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match tcp_address(&address, deadline, interrupt, &doing)? {
@@ -109,6 +108,36 @@ pub fn tcp(
         }
     }
     Err(unavailable(&doing, &last))
+}
+
+/// A host's addresses. The system's look-up can take long and hears no signal, so a thread of its own waits for it.
+fn look_up(host: &str, port: u16, deadline: Deadline, interrupt: Interrupt<'_>) -> Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let doing = format!("looking up {host:?}");
+    let (sender, found) = sync_channel(1);
+    let asked = host.to_owned();
+    std::thread::Builder::new()
+        .name("ironbridge-lookup".into())
+        .spawn(move || {
+            let addresses = (asked.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+            // Whoever asked may have given up.
+            let _ = sender.send(addresses);
+        })
+        .map_err(|error| unavailable(&doing, &error))?;
+    loop {
+        // Nothing that a signal interrupts: look often.
+        match found.recv_timeout(deadline.remaining().min(PATIENCE / 2)) {
+            Ok(addresses) => return addresses.map_err(|error| unavailable(&doing, &error)),
+            Err(_) if interrupt() => return Err(Error::interrupted()),
+            Err(_) if deadline.passed() => return Err(too_late(&doing)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(Code::ServiceUnavailable, format!("{doing}: no answer")));
+            }
+        }
+    }
 }
 
 fn tcp_address(
@@ -268,10 +297,7 @@ fn wait_for(
     loop {
         let remaining = deadline.remaining();
         if remaining.is_zero() {
-            return Err(Error::new(
-                Code::ServiceUnavailable,
-                format!("{doing}: no answer within the time allowed; it may be stopped or overloaded"),
-            ));
+            return Err(too_late(doing));
         }
         match wait(fd.as_fd(), interest, remaining.min(PATIENCE)) {
             Ok(true) => return Ok(()),
@@ -280,7 +306,7 @@ fn wait_for(
             Err(error) => return Err(unavailable(doing, &error)),
         }
         if interrupt() {
-            return Err(interrupted());
+            return Err(Error::interrupted());
         }
     }
 }
@@ -301,7 +327,7 @@ pub(super) fn pause(
     }
     // The standard library's sleep goes on after a signal.
     let _ = nanosleep(&timespec(moment.min(remaining).min(PATIENCE)));
-    if interrupt() { Err(interrupted()) } else { Ok(()) }
+    if interrupt() { Err(Error::interrupted()) } else { Ok(()) }
 }
 
 fn timespec(time: Duration) -> Timespec {
@@ -311,8 +337,9 @@ fn timespec(time: Duration) -> Timespec {
     }
 }
 
-fn interrupted() -> Error {
-    Error::new(Code::Cancelled, "interrupted by a signal")
+fn too_late(doing: &str) -> Error {
+    let text = format!("{doing}: no answer within the time allowed; it may be stopped or overloaded");
+    Error::new(Code::ServiceUnavailable, text)
 }
 
 fn unavailable(doing: &str, error: &io::Error) -> Error {

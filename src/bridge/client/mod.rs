@@ -10,8 +10,7 @@ pub mod multiplex;
 pub mod probe;
 pub mod target;
 
-/// Asked during every wait, at least each 100 ms; `true` gives the wait up (a signal's handler raised).
-pub type Interrupt<'a> = &'a dyn Fn() -> bool;
+pub use crate::core::deadline::Interrupt;
 
 /// The longest time between two looks at [`Interrupt`].
 pub const PATIENCE: std::time::Duration = crate::bridge::stream::RECEIVE_TIMEOUT;

@@ -7,17 +7,17 @@ use crate::bridge::lease::{LeaseRecord, Liveness};
 use crate::core::deadline::Deadline;
 use crate::core::limits::Limits;
 
+use super::Interrupt;
 use super::dial::{self, Introduction};
 
 /// How long a daemon has to answer: it does so from a thread that never runs user code.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Asks a lease's daemon whether it lives.
+/// Asks a lease's daemon whether it lives. Interrupted, it does not know: whoever interrupts passes the answer over.
 #[must_use]
-pub fn probe(lease: &LeaseRecord) -> Liveness {
+pub fn probe(lease: &LeaseRecord, interrupt: Interrupt<'_>) -> Liveness {
     let deadline = Deadline::after(PATIENCE);
-    let never = || false;
-    let Ok(stream) = dial::unix(&lease.socket, deadline, &never) else { return Liveness::Dead };
+    let Ok(stream) = dial::unix(&lease.socket, deadline, interrupt) else { return Liveness::Dead };
     let limits = Limits::default();
     let introduction = Introduction {
         service: &lease.service,
@@ -28,7 +28,7 @@ pub fn probe(lease: &LeaseRecord) -> Liveness {
         token: None,
         limits: &limits,
     };
-    match dial::introduce::<Vec<u8>>(stream, introduction, 1024, deadline, &never) {
+    match dial::introduce::<Vec<u8>>(stream, introduction, 1024, deadline, interrupt) {
         Ok(_) => Liveness::Alive,
         Err(_) if deadline.passed() => Liveness::Unresponsive,
         Err(_) => Liveness::Dead,

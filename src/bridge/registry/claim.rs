@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Registry, entries, open, remove};
 use crate::bridge::lease::{Files, Lease, LeaseRecord, Liveness, Nonce, Probe, Renewed, State};
 use crate::bridge::record::{FileName, MAX_SERVICE_NAME, lock_path, socket_path};
-use crate::core::deadline::Deadline;
+use crate::core::deadline::{Deadline, Interrupt};
 use crate::core::error::{Code, Error, Result};
 use crate::core::platform::lock::{PathLock, is_locked};
 use crate::core::platform::process::own_pid;
@@ -61,15 +61,16 @@ impl Registry {
     ///
     /// # Errors
     /// `ServiceAlreadyExists` when a live daemon serves another class under that name; `ServiceUnavailable` when
-    /// others keep the name's lock for 5 s; `Configuration` for a bad name or directory.
-    pub fn claim(&self, request: ClaimRequest, probe: Probe<'_>) -> Result<Claim> {
+    /// others keep the name's lock for 5 s; `Cancelled` when interrupted; `Configuration` for a bad name or
+    /// directory.
+    pub fn claim(&self, request: ClaimRequest, probe: Probe<'_>, interrupt: Interrupt<'_>) -> Result<Claim> {
         check_name(&request.service)?;
         let record = new_record(request)?;
         let put = |directory: &Path| {
             let record = LeaseRecord { socket: socket_path(directory, &record.nonce), ..record.clone() };
             Ok(Lease::new(self.clone(), record.clone(), Files::publish(directory, &record)?))
         };
-        Ok(match self.put_alone(&record, probe, put, Lease::release)? {
+        Ok(match self.put_alone(&record, (probe, interrupt), put, Lease::release)? {
             Outcome::Put(lease) => Claim::Claimed(lease),
             Outcome::Taken(holder) if holder.identity == record.identity => Claim::Held(*holder),
             Outcome::Taken(holder) => return Err(already_exists(&holder)),
@@ -95,7 +96,7 @@ impl Registry {
             Renewed::File(_) => drop(std::fs::remove_file(files.path())),
             Renewed::All(files) => files.remove(&record),
         };
-        match self.put_alone(record, probe, put, withdraw)? {
+        match self.put_alone(record, (probe, &|| false), put, withdraw)? {
             Outcome::Put(renewed) => Ok(renewed),
             Outcome::Taken(holder) => Err(already_exists(&holder)),
         }
@@ -105,7 +106,7 @@ impl Registry {
     fn put_alone<T>(
         &self,
         ours: &LeaseRecord,
-        probe: Probe<'_>,
+        (probe, interrupt): (Probe<'_>, Interrupt<'_>),
         put: impl Fn(&Path) -> Result<T>,
         withdraw: impl Fn(T),
     ) -> Result<Outcome<T>> {
@@ -119,8 +120,12 @@ impl Registry {
                 if asked.insert(holder.nonce) && probe(&holder) == Liveness::Alive {
                     return Ok(Outcome::Taken(Box::new(holder)));
                 }
+                // A daemon that was given no time to answer is not known to be dead.
+                if interrupt() {
+                    return Err(Error::interrupted());
+                }
             }
-            let Some(name) = NameLock::acquire(self, &ours.service)? else { continue };
+            let Some(name) = NameLock::acquire(self, &ours.service, interrupt)? else { continue };
             let newcomer = |holder: &LeaseRecord| in_the_way(holder) && !asked.contains(&holder.nonce);
             if self.find(&ours.service)?.iter().any(newcomer) {
                 continue;
@@ -154,15 +159,16 @@ struct NameLock {
 
 impl NameLock {
     /// `None` when a directory vanished meanwhile: begin anew.
-    fn acquire(registry: &Registry, service: &str) -> Result<Option<Self>> {
+    fn acquire(registry: &Registry, service: &str, interrupt: Interrupt<'_>) -> Result<Option<Self>> {
         let deadline = Deadline::after(LOCK_TIME);
         let directory = registry.places.choose()?;
         let directories = registry.places.existing()?;
         let mut locks = Vec::with_capacity(directories.len());
         for directory in &directories {
             let path = lock_path(directory, service);
-            match PathLock::acquire(&path, deadline) {
+            match PathLock::acquire(&path, deadline, interrupt) {
                 Ok(Some(lock)) => locks.push(lock),
+                Ok(None) if interrupt() => return Err(Error::interrupted()),
                 Ok(None) => {
                     return Err(Error::new(
                         Code::ServiceUnavailable,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 
 use crate::bridge::auth::Token;
+use crate::bridge::client::probe::probe;
 use crate::bridge::frame::{self, Kind, Reader};
 use crate::bridge::hello::{Hello, Mode, Welcome};
 use crate::bridge::lease::{Lease, Renewal};
@@ -420,7 +421,7 @@ impl<H: Host> Keeping<H> {
             connection.rest();
         }
         let Some(lease) = &mut self.keeper.lease else { return };
-        match lease.refresh(&crate::bridge::client::probe::probe) {
+        match lease.refresh(&|holder| probe(holder, &|| false)) {
             Ok(Renewal::Intact | Renewal::Written) => {}
             Ok(Renewal::Bound { previous: _ }) => {
                 // The old listener stays watched: who was connecting to it still gets in.

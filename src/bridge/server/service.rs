@@ -14,6 +14,7 @@ use crate::bridge::hello::{VERSION, Welcome};
 use crate::bridge::lease::LeaseRecord;
 use crate::bridge::registry::{Claim, ClaimRequest, Registry};
 use crate::bridge::schema;
+use crate::core::deadline::Interrupt;
 use crate::core::error::{Code, Error, Result};
 use crate::core::instances::{CacheOptions, InstanceCache};
 use crate::core::limits::Limits;
@@ -91,8 +92,8 @@ impl<H: Host> Service<H> {
     ///
     /// # Errors
     /// `ServiceAlreadyExists`, `Configuration` (an address that cannot be listened on, no descriptors),
-    /// `ServiceUnavailable` when the name's lock cannot be had.
-    pub fn open(host: Arc<H>, options: ServiceOptions) -> Result<Opened<H>> {
+    /// `ServiceUnavailable` when the name's lock cannot be had, `Cancelled` when interrupted.
+    pub fn open(host: Arc<H>, options: ServiceOptions, interrupt: Interrupt<'_>) -> Result<Opened<H>> {
         let ServiceOptions { registry, mut claim, schema, endpoints, limits, cache, threads, tcp, parent } =
             options;
         raise_descriptor_limit();
@@ -100,7 +101,7 @@ impl<H: Host> Service<H> {
         claim.tcp = door.as_ref().and_then(|door| door.listener.local_addr().ok()).map(|at| at.to_string());
         claim.schema = schema::hash(&schema);
         let service = claim.service.clone();
-        let lease = match registry.claim(claim, &probe)? {
+        let lease = match registry.claim(claim, &|holder| probe(holder, interrupt), interrupt)? {
             Claim::Claimed(lease) => lease,
             Claim::Held(record) => return Ok(Opened::Held(record)),
         };

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::core::deadline::Deadline;
+use crate::core::deadline::{Deadline, Interrupt};
 
 /// Takes the lock on the whole file, opened for writing; `false` when somebody else has it.
 ///
@@ -66,11 +66,11 @@ pub struct PathLock {
 const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(4));
 
 impl PathLock {
-    /// Takes it; `None` when the deadline passed first.
+    /// Takes it; `None` when the deadline passed first, or a signal came.
     ///
     /// # Errors
     /// When the file cannot be made, as `NotFound` when its directory is gone.
-    pub fn acquire(path: &Path, deadline: Deadline) -> io::Result<Option<Self>> {
+    pub fn acquire(path: &Path, deadline: Deadline, interrupt: Interrupt<'_>) -> io::Result<Option<Self>> {
         let mut pause = PAUSES.0;
         let mut file = Self::open(path)?;
         loop {
@@ -83,7 +83,7 @@ impl PathLock {
                 file = Self::open(path)?;
                 continue;
             }
-            if deadline.passed() {
+            if deadline.passed() || interrupt() {
                 return Ok(None);
             }
             thread::sleep(pause.min(deadline.remaining()));

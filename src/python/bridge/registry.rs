@@ -37,11 +37,14 @@ pub(crate) fn runtime_directory(py: Python<'_>) -> PyResult<std::ffi::OsString> 
 /// Whether the daemon that holds this lease answers, within a deadline of a few seconds.
 #[pyfunction]
 pub(crate) fn daemon_answers(py: Python<'_>, service: &str, nonce: &str) -> PyResult<bool> {
+    let signals = Signals::default();
     let answers = py.detach(|| {
         let leases = Registry::open()?.find(service)?;
-        Ok(leases.iter().any(|lease| hex(&lease.nonce) == nonce && probe(lease) == Liveness::Alive))
+        let Some(lease) = leases.iter().find(|lease| hex(&lease.nonce) == nonce) else { return Ok(false) };
+        let found = probe(lease, &|| signals.look());
+        if signals.look() { Err(Error::interrupted()) } else { Ok(found == Liveness::Alive) }
     });
-    answers.map_err(|error| raise(py, &error))
+    answers.map_err(|error| signals.raise(py, &error))
 }
 
 /// What one live daemon counts, as JSON.

@@ -23,6 +23,7 @@ use crate::python::errors::raise;
 use super::event_loop::EventLoop;
 use super::host::{PyHost, Target};
 use super::options::{classes, limits, seconds};
+use super::signals::Signals;
 
 /// One service in this process.
 #[pyclass(frozen, module = "ironbridge._engine")]
@@ -152,8 +153,10 @@ impl Server {
             return Err(pyo3::exceptions::PyRuntimeError::new_err("the service was opened before"));
         };
         let name = options.claim.service.clone();
-        let opened =
-            py.detach(|| Service::open(Arc::new(host), options)).map_err(|error| raise(py, &error))?;
+        let signals = Signals::default();
+        let opened = py
+            .detach(|| Service::open(Arc::new(host), options, &|| signals.look()))
+            .map_err(|error| signals.raise(py, &error))?;
         let service = match opened {
             Opened::Serving(service) => service,
             Opened::Held(record) => {

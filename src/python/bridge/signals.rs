@@ -17,8 +17,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Runs what signals have come for (on the main thread); `true` when a handler raised.
+    /// Runs what signals have come for (on the main thread); `true` once a handler has raised.
     pub(super) fn look(&self) -> bool {
+        if self.raised.lock().is_some() {
+            return true;
+        }
         match Python::try_attach(|py| py.check_signals()) {
             Some(Ok(())) => false,
             Some(Err(error)) => {
