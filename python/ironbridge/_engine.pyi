@@ -58,6 +58,16 @@ class _Lease(TypedDict):
     state: Literal["serving", "draining"]
     supervisor: int | None
 
+class _ConnectOptions(TypedDict):
+    """How a service is found and called; see `connect`."""
+
+    timeout: float
+    poll_interval: float
+    call_timeout: float | None
+    token: str | None
+    tls_ca: str | None
+    api_classes: dict[str, type] | None
+
 @final
 class Endpoint:
     """One endpoint of a connected service; calling it runs it there.
@@ -83,15 +93,9 @@ class Client:
         target: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
-        wait: float,
-        poll_interval: float,
-        token: str | None,
-        tls_ca: str | None,
-        call_timeout: float | None,
-        api_classes: Mapping[str, type] | None,
+        options: _ConnectOptions,
     ) -> Self:
-        """Connects, waiting up to `wait` for a service of that name.
+        """Connects, waiting up to `timeout` for a service of that name.
 
         Raises:
             ServiceNotFound: nobody served that name in time.
@@ -148,13 +152,7 @@ class AsyncClient:
         target: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        *,
-        wait: float,
-        poll_interval: float,
-        token: str | None,
-        tls_ca: str | None,
-        call_timeout: float | None,
-        api_classes: Mapping[str, type] | None,
+        options: _ConnectOptions,
     ) -> Self: ...
 
     schema: bytes

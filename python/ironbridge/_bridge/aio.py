@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 from .. import _engine
 from ..errors import EndpointNotFound
 from .batch import AsyncBatch
-from .client import checked_interval, checked_timeout, constructor_arguments
+from .connecting import checked_timeout, connect_options, constructor_arguments
 from .described import Description
-from .typed import classes_of, require
+from .typed import require
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -87,10 +87,11 @@ class AsyncServiceClient:
 class Connecting(Generic[T]):
     """What `connect_async` returns: `async with` it, or await it."""
 
-    def __init__(self, api: Any, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self, api: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _engine._ConnectOptions
+    ) -> None:
         self._api = api
-        self._arguments = arguments
-        self._options = options
+        self._arguments = (name, args, kwargs, options)
         self._client: AsyncServiceClient | None = None
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -107,7 +108,7 @@ class Connecting(Generic[T]):
         import asyncio
 
         # Waiting for a service that is not there yet must not hold the loop.
-        native = await asyncio.to_thread(_engine.AsyncClient, *self._arguments, **self._options)
+        native = await asyncio.to_thread(_engine.AsyncClient, *self._arguments)
         self._client = client = AsyncServiceClient(native)
         if self._api is not None:
             try:
@@ -169,10 +170,5 @@ def connect_async(
         name,
         args,
         constructor_arguments(kwargs, init),
-        wait=timeout,
-        poll_interval=checked_interval(timeout, poll_interval),
-        token=token,
-        tls_ca=tls_ca,
-        call_timeout=checked_timeout(call_timeout),
-        api_classes=classes_of(api) if api is not None else None,
+        connect_options(api, timeout, poll_interval, call_timeout, token, tls_ca),
     )

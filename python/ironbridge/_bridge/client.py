@@ -6,10 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from .. import _engine
-from ..errors import ConfigurationError, EndpointNotFound
+from ..errors import EndpointNotFound
 from .batch import Batch
+from .connecting import checked_timeout, connect_options, constructor_arguments
 from .described import Description
-from .typed import classes_of, require
+from .typed import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,18 +178,8 @@ def connect(
         EndpointNotFound: the service lacks what `api` promises.
         ConfigurationError: an argument is out of range or given twice.
     """
-    native = _engine.Client(
-        name,
-        args,
-        constructor_arguments(kwargs, init),
-        wait=timeout,
-        poll_interval=checked_interval(timeout, poll_interval),
-        token=token,
-        tls_ca=tls_ca,
-        call_timeout=checked_timeout(call_timeout),
-        api_classes=classes_of(api) if api is not None else None,
-    )
-    client = ServiceClient(native)
+    options = connect_options(api, timeout, poll_interval, call_timeout, token, tls_ca)
+    client = ServiceClient(_engine.Client(name, args, constructor_arguments(kwargs, init), options))
     if api is not None:
         try:
             require(client.describe(), api)
@@ -196,25 +187,3 @@ def connect(
             client.close()
             raise
     return client
-
-
-def constructor_arguments(kwargs: dict[str, Any], init: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Both ways of giving keyword arguments, as one."""
-    twice = kwargs.keys() & (init or {}).keys()
-    if twice:
-        raise ConfigurationError(f"constructor argument {sorted(twice)[0]!r} is given twice, also in init={{...}}")
-    return {**kwargs, **(init or {})}
-
-
-def checked_timeout(timeout: float | None) -> float | None:
-    """The number of seconds, if it is one."""
-    if timeout is not None and not timeout > 0:
-        raise ConfigurationError(f"timeout is seconds, more than 0, or None; not {timeout!r}")
-    return timeout
-
-
-def checked_interval(timeout: float, poll_interval: float) -> float:
-    """The interval, if both numbers are in range."""
-    if not timeout >= 0 or not poll_interval > 0:
-        raise ConfigurationError("timeout is seconds, 0 or more, and poll_interval is more than 0")
-    return poll_interval

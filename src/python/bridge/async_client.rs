@@ -46,32 +46,14 @@ struct Entry {
 #[pymethods]
 impl AsyncClient {
     #[new]
-    #[expect(clippy::too_many_arguments, reason = "the keywords of connect()")]
-    #[pyo3(signature = (target, args, kwargs, *, wait, poll_interval, token, tls_ca, call_timeout, api_classes))]
     fn new(
         py: Python<'_>,
         target: &str,
         args: &Bound<'_, PyTuple>,
         kwargs: &Bound<'_, PyDict>,
-        wait: f64,
-        poll_interval: f64,
-        token: Option<&str>,
-        tls_ca: Option<&str>,
-        call_timeout: Option<f64>,
-        api_classes: Option<&Bound<'_, PyDict>>,
+        options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
-        let connecting = Connecting {
-            target,
-            args,
-            kwargs,
-            wait,
-            poll_interval,
-            token,
-            tls_ca,
-            call_timeout,
-            api_classes,
-        };
-        let (connected, manner) = connecting.connect(py)?;
+        let (connected, manner) = Connecting::read(options)?.connect(py, target, args, kwargs)?;
         Ok(Self { shared: Arc::new(Shared { connected, links: Mutex::default() }), manner })
     }
 

@@ -17,6 +17,7 @@ use crate::python::errors::raise;
 use crate::python::value::{Classes, Encoder, InBuffer, encode_arguments};
 
 use super::allocate::Objects;
+use super::options::setting;
 use super::signals::Signals;
 use super::{current, options};
 
@@ -35,26 +36,41 @@ pub(super) struct Manner {
     pub(super) idempotent: bool,
 }
 
-/// The keywords of `connect()`.
-pub(super) struct Connecting<'a, 'py> {
-    pub(super) target: &'a str,
-    pub(super) args: &'a Bound<'py, PyTuple>,
-    pub(super) kwargs: &'a Bound<'py, PyDict>,
-    pub(super) wait: f64,
-    pub(super) poll_interval: f64,
-    pub(super) token: Option<&'a str>,
-    pub(super) tls_ca: Option<&'a str>,
-    pub(super) call_timeout: Option<f64>,
-    pub(super) api_classes: Option<&'a Bound<'py, PyDict>>,
+/// The options of `connect()` and `connect_async()`; the stub tells their meaning.
+pub(super) struct Connecting<'py> {
+    timeout: f64,
+    poll_interval: f64,
+    call_timeout: Option<f64>,
+    token: Option<String>,
+    tls_ca: Option<String>,
+    api_classes: Option<Bound<'py, PyDict>>,
 }
 
-impl Connecting<'_, '_> {
+impl<'py> Connecting<'py> {
+    pub(super) fn read(given: &Bound<'py, PyDict>) -> PyResult<Self> {
+        Ok(Self {
+            timeout: setting(given, "timeout")?.unwrap_or_default(),
+            poll_interval: setting(given, "poll_interval")?.unwrap_or_default(),
+            call_timeout: setting(given, "call_timeout")?,
+            token: setting(given, "token")?,
+            tls_ca: setting(given, "tls_ca")?,
+            api_classes: setting(given, "api_classes")?,
+        })
+    }
+
     /// Finds the service, waiting for it as long as was asked.
-    pub(super) fn connect(&self, py: Python<'_>) -> PyResult<(Arc<Connected>, Manner)> {
+    pub(super) fn connect(
+        &self,
+        py: Python<'_>,
+        target: &str,
+        args: &Bound<'_, PyTuple>,
+        kwargs: &Bound<'_, PyDict>,
+    ) -> PyResult<(Arc<Connected>, Manner)> {
         let limits = options::limits(py)?;
-        let (mut connect, timeout, deadline) = self.prepare(&limits).map_err(|error| raise(py, &error))?;
-        connect.arguments = bound_arguments(self.args, self.kwargs, &limits)?;
-        let classes = options::classes(self.api_classes, true)?;
+        let (mut connect, timeout, deadline) =
+            self.prepare(target, &limits).map_err(|error| raise(py, &error))?;
+        connect.arguments = bound_arguments(args, kwargs, &limits)?;
+        let classes = options::classes(self.api_classes.as_ref(), true)?;
         let _lent = current::lend().map_err(|error| raise(py, &error))?;
         let signals = Signals::default();
         let engine = py
@@ -64,22 +80,22 @@ impl Connecting<'_, '_> {
         Ok((Arc::new(Connected { engine, classes, limits }), manner))
     }
 
-    fn prepare(&self, limits: &Limits) -> Result<(Options, Duration, Deadline), Error> {
-        let target = Target::parse(self.target)?;
+    fn prepare(&self, target: &str, limits: &Limits) -> Result<(Options, Duration, Deadline), Error> {
+        let target = Target::parse(target)?;
         let timeout = match self.call_timeout {
             Some(timeout) => options::seconds("call_timeout", timeout)?,
             None => limits.call_timeout,
         };
         let connect = Options {
-            token: options::token(&target, self.token)?,
-            tls: options::client_tls(self.tls_ca)?,
+            token: options::token(&target, self.token.as_deref())?,
+            tls: options::client_tls(self.tls_ca.as_deref())?,
             target,
             registry: Registry::open()?,
             arguments: Vec::new(),
             limits: limits.clone(),
             poll_interval: options::seconds("poll_interval", self.poll_interval)?.max(SHORTEST_POLL),
         };
-        Ok((connect, timeout, Deadline::after(options::seconds("timeout", self.wait)?)))
+        Ok((connect, timeout, Deadline::after(options::seconds("timeout", self.timeout)?)))
     }
 }
 

@@ -19,6 +19,21 @@ use crate::python::value::Classes;
 /// The longest time that can be asked for, in seconds (30 days).
 const LONGEST: f64 = 30.0 * 24.0 * 3600.0;
 
+/// One of the options that were given; `None` when it was not, or as None.
+pub(super) fn setting<'py, T>(options: &Bound<'py, PyDict>, name: &str) -> PyResult<Option<T>>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
+{
+    let Some(value) = options.get_item(name)?.filter(|value| !value.is_none()) else { return Ok(None) };
+    match value.extract::<T>() {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            let error: PyErr = error.into();
+            Err(pyo3::exceptions::PyTypeError::new_err(format!("option {name}: {error}")))
+        }
+    }
+}
+
 /// Seconds as a duration.
 ///
 /// # Errors

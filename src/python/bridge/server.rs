@@ -22,7 +22,7 @@ use crate::python::errors::raise;
 
 use super::event_loop::EventLoop;
 use super::host::{PyHost, Target};
-use super::options::{classes, limits, seconds};
+use super::options::{classes, limits, seconds, setting};
 use super::signals::Signals;
 
 /// One service in this process.
@@ -75,20 +75,6 @@ impl Settings {
             detached: setting(options, "detached")?,
             parent: setting(options, "parent")?,
         })
-    }
-}
-
-fn setting<'py, T>(options: &Bound<'py, PyDict>, name: &str) -> PyResult<Option<T>>
-where
-    T: for<'a> FromPyObject<'a, 'py, Error: Into<PyErr>>,
-{
-    let Some(value) = options.get_item(name)?.filter(|value| !value.is_none()) else { return Ok(None) };
-    match value.extract::<T>() {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            let error: PyErr = error.into();
-            Err(pyo3::exceptions::PyTypeError::new_err(format!("option {name}: {error}")))
-        }
     }
 }
 
