@@ -48,7 +48,7 @@ bench-quick: engine ## The essential rows of that table, in under a minute
 
 .PHONY: soak
 soak: setup ## The long forms of the tests: millions of frames, an hour under load
-	@MUTATIONS=1000000 cargo test --locked --test mutations
+	@MUTATIONS=1000000 cargo test --locked --test mutations --test hub_mutations
 	$(PY) -m pytest -m soak --timeout 7200
 	$(PY) benches/soak.py
 

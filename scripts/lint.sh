@@ -10,6 +10,7 @@ step() {
 
 step "rust: format" cargo fmt --check
 step "rust: clippy, engine alone" cargo clippy --quiet --locked --all-targets -- -D warnings
+step "rust: clippy, engine with no face that is optional" cargo clippy --quiet --locked --lib --no-default-features -- -D warnings
 step "rust: clippy, with Python" cargo clippy --quiet --locked --lib --features python -- -D warnings
 step "python: ruff" "$VENV/bin/ruff" check --quiet .
 step "python: format" "$VENV/bin/ruff" format --check --quiet .

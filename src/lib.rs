@@ -5,6 +5,8 @@
 
 pub mod bridge;
 pub mod core;
+#[cfg(feature = "zmq")]
+pub mod hub;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,8 +1,4 @@
-//! The token of a service on the network, and the proof that a peer knows it.
-//!
-//! The token itself never travels. Each side sends 32 random bytes and the HMAC-SHA256 of both under the
-//! token, with a label of its own, so that neither can answer with an echo of the other. Who listens in the
-//! clear can try guesses against a proof: use a made token, or TLS beneath.
+//! The token of a service on the network: given, or kept in a file; and each side's proof that it knows it.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -10,22 +6,17 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
-
 use crate::core::error::{Code, Error, Result};
+use crate::core::secret::{Secret, hexadecimal};
 
-/// Random bytes used once.
-pub type Nonce = [u8; 32];
-/// What a nonce pair and a token make.
-pub type Proof = [u8; 32];
+pub use crate::core::secret::{Nonce, Proof, nonce, nonce_from, verify};
 
-const LONGEST_TOKEN: usize = 1024;
+/// More than the longest token takes in its file.
+const LONGEST_FILE: u64 = 1088;
 
 /// A secret that client and service share. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct Token(Secret);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,17 +30,7 @@ impl Token {
     /// # Errors
     /// `Configuration` when it is empty, longer than 1,024 bytes, or holds control characters.
     pub fn from_text(text: &str) -> Result<Self> {
-        let text = text.trim();
-        let problem = if text.is_empty() {
-            "is empty"
-        } else if text.len() > LONGEST_TOKEN {
-            "is longer than 1,024 bytes"
-        } else if text.chars().any(char::is_control) {
-            "holds control characters"
-        } else {
-            return Ok(Self(text.to_owned()));
-        };
-        Err(Error::new(Code::Configuration, format!("the token {problem}")))
+        Secret::from_text("token", text).map(Self)
     }
 
     /// A new token: 32 random bytes in hexadecimal.
@@ -57,7 +38,7 @@ impl Token {
     /// # Errors
     /// `Configuration` when the system has no randomness to give.
     pub fn generate() -> Result<Self> {
-        Ok(Self(hexadecimal(&nonce()?)))
+        Secret::generate().map(Self)
     }
 
     /// The token kept in a file, made at the first time. The file belongs to this user, mode 0600; missing
@@ -91,54 +72,20 @@ impl Token {
     /// The secret itself, to be told to the user once.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn prove(&self, label: &[u8], client: &Nonce, server: &Nonce) -> Proof {
-        // HMAC takes keys of any length: this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()) else { return Proof::default() };
-        for part in [label, client, server] {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        self.0.reveal()
     }
 }
 
 /// What a client sends to show that it knows the token.
 #[must_use]
 pub fn client_proof(token: &Token, client: &Nonce, server: &Nonce) -> Proof {
-    token.prove(b"ironbridge client proof v1\0", client, server)
+    token.0.prove(b"ironbridge client proof v1\0", client, server)
 }
 
 /// What a service sends to show the same.
 #[must_use]
 pub fn server_proof(token: &Token, client: &Nonce, server: &Nonce) -> Proof {
-    token.prove(b"ironbridge server proof v1\0", client, server)
-}
-
-/// Whether a proof is the expected one, in time that does not depend on where they differ.
-#[must_use]
-pub fn verify(expected: &Proof, given: &[u8]) -> bool {
-    expected.as_slice().ct_eq(given).into()
-}
-
-/// Fresh random bytes.
-///
-/// # Errors
-/// `Configuration` when the system has no randomness to give.
-pub fn nonce() -> Result<Nonce> {
-    let mut bytes = Nonce::default();
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(Code::Configuration, format!("no random bytes: {error}")))?;
-    Ok(bytes)
-}
-
-/// A nonce that a peer sent.
-///
-/// # Errors
-/// `Protocol` when it is not 32 bytes.
-pub fn nonce_from(bytes: &[u8]) -> Result<Nonce> {
-    bytes.try_into().map_err(|_| Error::protocol(format!("a nonce of {} bytes, not 32", bytes.len())))
+    token.0.prove(b"ironbridge server proof v1\0", client, server)
 }
 
 fn token_file_error(doing: &str, path: &Path, error: &io::Error) -> Error {
@@ -165,7 +112,7 @@ fn read_private(path: &Path) -> io::Result<String> {
         ));
     }
     let mut text = String::new();
-    file.take(LONGEST_TOKEN as u64 + 64).read_to_string(&mut text)?;
+    file.take(LONGEST_FILE).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -185,8 +132,4 @@ fn put_in_place(path: &Path, token: &Token) -> io::Result<()> {
         .and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     written
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,3 +9,4 @@ pub mod observe;
 pub mod pending;
 pub mod platform;
 pub mod polling;
+pub mod secret;

@@ -1,0 +1,6 @@
+//! The hub: services around ZeroMQ. A hub forwards what its members push to it to those who subscribed to it.
+
+mod dial;
+pub mod endpoint;
+pub mod socket;
+pub mod zmtp;
