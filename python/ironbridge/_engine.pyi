@@ -4,7 +4,7 @@ Times are in seconds. Errors are those of `ironbridge.errors`.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Literal, Self, TypedDict, final
+from typing import Any, Literal, NotRequired, Self, TypedDict, final
 
 __all__ = [
     "AsyncClient",
@@ -67,6 +67,8 @@ class _ConnectOptions(TypedDict):
     token: str | None
     tls_ca: str | None
     api_classes: dict[str, type] | None
+    # Asked now and then on a thread that no signal reaches: whether nobody waits for the connection any more.
+    given_up: NotRequired[Callable[[], bool]]
 
 @final
 class Endpoint:

@@ -195,6 +195,26 @@ def test_an_asyncio_program(daemon: Daemon) -> None:
         assert running.wait_exit() == 0
 
 
+def test_an_asyncio_program_that_waits_for_a_service(daemon: Daemon) -> None:
+    text = """
+        import asyncio
+
+        async def main():
+            print("begins", flush=True)
+            async with meta.connect_async("nobody", timeout=60):
+                pass
+
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("interrupted", time.monotonic(), flush=True)
+        """
+    with program(text, daemon) as running:
+        running.wait_line("begins")
+        _interrupted(running)
+        assert running.wait_exit() == 0
+
+
 def test_a_handler_that_returns_lets_the_call_go_on(daemon: Daemon) -> None:
     text = """
         import signal

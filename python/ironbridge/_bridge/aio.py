@@ -91,7 +91,8 @@ class Connecting(Generic[T]):
         self, api: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _engine._ConnectOptions
     ) -> None:
         self._api = api
-        self._arguments = (name, args, kwargs, options)
+        self._arguments = (name, args, kwargs)
+        self._options = options
         self._client: AsyncServiceClient | None = None
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -106,9 +107,17 @@ class Connecting(Generic[T]):
 
     async def _connect(self) -> T:
         import asyncio
+        from threading import Event
 
-        # Waiting for a service that is not there yet must not hold the loop.
-        native = await asyncio.to_thread(_engine.AsyncClient, *self._arguments)
+        # Waiting for a service that is not there yet must not hold the loop; nor may its thread outlive the wait,
+        # since `asyncio.run` ends only after it.
+        given_up = Event()
+        options: _engine._ConnectOptions = {**self._options, "given_up": given_up.is_set}
+        try:
+            native = await asyncio.to_thread(_engine.AsyncClient, *self._arguments, options)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
         self._client = client = AsyncServiceClient(native)
         if self._api is not None:
             try:

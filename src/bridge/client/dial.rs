@@ -24,8 +24,11 @@ use crate::core::error::{Code, Error, Fate, Result};
 use crate::core::limits::Limits;
 use crate::core::platform::socket::{Interest, wait};
 
+use super::Interrupt;
 use super::channel::Outgoing;
-use super::{Interrupt, PATIENCE};
+
+/// The longest time between two looks for a signal: not every wait here is one that a signal interrupts.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a connection is opened with.
 #[derive(Clone, Copy)]
@@ -127,8 +130,7 @@ fn look_up(host: &str, port: u16, deadline: Deadline, interrupt: Interrupt<'_>) 
         })
         .map_err(|error| unavailable(&doing, &error))?;
     loop {
-        // Nothing that a signal interrupts: look often.
-        match found.recv_timeout(deadline.remaining().min(PATIENCE / 2)) {
+        match found.recv_timeout(deadline.remaining().min(LOOK)) {
             Ok(addresses) => return addresses.map_err(|error| unavailable(&doing, &error)),
             Err(_) if interrupt() => return Err(Error::interrupted()),
             Err(_) if deadline.passed() => return Err(too_late(&doing)),
@@ -299,7 +301,7 @@ fn wait_for(
         if remaining.is_zero() {
             return Err(too_late(doing));
         }
-        match wait(fd.as_fd(), interest, remaining.min(PATIENCE)) {
+        match wait(fd.as_fd(), interest, remaining.min(LOOK)) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -326,7 +328,7 @@ pub(super) fn pause(
         ));
     }
     // The standard library's sleep goes on after a signal.
-    let _ = nanosleep(&timespec(moment.min(remaining).min(PATIENCE)));
+    let _ = nanosleep(&timespec(moment.min(remaining).min(LOOK)));
     if interrupt() { Err(Error::interrupted()) } else { Ok(()) }
 }
 

@@ -44,6 +44,7 @@ pub(super) struct Connecting<'py> {
     token: Option<String>,
     tls_ca: Option<String>,
     api_classes: Option<Bound<'py, PyDict>>,
+    given_up: Option<Py<PyAny>>,
 }
 
 impl<'py> Connecting<'py> {
@@ -55,6 +56,7 @@ impl<'py> Connecting<'py> {
             token: setting(given, "token")?,
             tls_ca: setting(given, "tls_ca")?,
             api_classes: setting(given, "api_classes")?,
+            given_up: setting(given, "given_up")?,
         })
     }
 
@@ -72,7 +74,7 @@ impl<'py> Connecting<'py> {
         connect.arguments = bound_arguments(args, kwargs, &limits)?;
         let classes = options::classes(self.api_classes.as_ref(), true)?;
         let _lent = current::lend().map_err(|error| raise(py, &error))?;
-        let signals = Signals::default();
+        let signals = Signals::or_given_up(self.given_up.as_ref(), py);
         let engine = py
             .detach(|| Client::connect(connect, Objects, deadline, &|| signals.look()))
             .map_err(|error| signals.raise(py, &error))?;

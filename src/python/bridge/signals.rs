@@ -14,16 +14,23 @@ fn is_main_thread() -> bool {
 #[derive(Default)]
 pub(super) struct Signals {
     raised: Mutex<Option<PyErr>>,
+    given_up: Option<Py<PyAny>>,
 }
 
 impl Signals {
-    /// Runs what signals have come for (on the main thread); `true` once a handler has raised.
+    /// For an operation on a thread that no signal reaches: `given_up` tells whether it is still wanted.
+    pub(super) fn or_given_up(given_up: Option<&Py<PyAny>>, py: Python<'_>) -> Self {
+        Self { given_up: given_up.map(|given_up| given_up.clone_ref(py)), ..Self::default() }
+    }
+
+    /// Runs what signals have come for (on the main thread); `true` once a handler has raised, or once the
+    /// operation is given up.
     pub(super) fn look(&self) -> bool {
         if self.raised.lock().is_some() {
             return true;
         }
-        match Python::try_attach(|py| py.check_signals()) {
-            Some(Ok(())) => false,
+        match Python::try_attach(|py| py.check_signals().and_then(|()| self.is_given_up(py))) {
+            Some(Ok(given_up)) => given_up,
             Some(Err(error)) => {
                 *self.raised.lock() = Some(error);
                 true
@@ -35,6 +42,10 @@ impl Signals {
                 std::thread::park();
             },
         }
+    }
+
+    fn is_given_up(&self, py: Python<'_>) -> PyResult<bool> {
+        self.given_up.as_ref().map_or(Ok(false), |given_up| given_up.call0(py)?.is_truthy(py))
     }
 
     /// The exception for an engine error: the handler's own, when that is why the operation ended.
