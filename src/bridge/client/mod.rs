@@ -5,6 +5,7 @@ pub mod blocking;
 pub mod channel;
 pub mod control;
 pub mod dial;
+mod find;
 pub mod home;
 pub mod multiplex;
 pub mod probe;
