@@ -20,11 +20,14 @@ __all__ = [
     "_encode_arguments",
     "_encode_value",
     "_time_arguments",
+    "_time_json",
     "after_fork_in_child",
     "current_call",
     "daemon_answers",
     "daemon_statistics",
     "digest",
+    "json_decode",
+    "json_encode",
     "leases",
     "runtime_directory",
 ]
@@ -266,3 +269,20 @@ def _decode_arguments(
 ) -> tuple[tuple[Any, ...], dict[str, Any] | None]: ...
 def _canonical(args: tuple[object, ...], kwargs: dict[str, Any] | None = None, **changes: int) -> bytes: ...
 def _time_arguments(args: tuple[object, ...], rounds: int) -> tuple[float, float]: ...
+
+# The JSON codec by itself, for tests and tools; `changes` as above.
+def json_encode(value: object, **changes: int) -> bytes:
+    """A value as `json.dumps` writes it, in UTF-8 with compact separators.
+
+    Raises:
+        PayloadError: JSON does not have such a value, or it is over a limit; the message names the path to it.
+    """
+
+def json_decode(data: bytes | str, **changes: int) -> Any:
+    """The value that `json.loads` reads.
+
+    Raises:
+        PayloadError: this is not JSON, or over a limit; the message says what is wrong, and at which byte.
+    """
+
+def _time_json(value: object, rounds: int) -> tuple[float, float]: ...

@@ -3,6 +3,8 @@
 
 pub(crate) mod bridge;
 pub(crate) mod errors;
+pub(crate) mod json;
+pub(crate) mod refusal;
 pub(crate) mod value;
 
 use pyo3::prelude::*;
@@ -11,6 +13,7 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     bridge::register(module)?;
+    json::register(module)?;
     value::register(module)?;
     // A forked child must leave its parent's connections and locks alone.
     let hooks = pyo3::types::PyDict::new(module.py());

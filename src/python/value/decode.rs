@@ -388,6 +388,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
     }
 }
 
+impl From<Broken> for Box<Refusal> {
+    #[cold]
+    fn from(broken: Broken) -> Self {
+        Refusal::new(match broken {
+            Broken::Short => "the received bytes end inside a value",
+            Broken::Unexpected => "the received bytes are not what belongs here",
+        })
+    }
+}
+
 /// A new object from an ABI function, which sets an exception when there is none.
 #[inline]
 fn made<'py>(py: Python<'py>, pointer: *mut ffi::PyObject, doing: &str) -> Outcome<Bound<'py, PyAny>> {

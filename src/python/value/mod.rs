@@ -1,8 +1,9 @@
 //! Python values ⇄ msgpack bytes, with extension types so that what arrives equals what was sent and is of the
 //! same type. `docs/values.md` tells the bytes.
 //!
-//! A file for each idea: [`encode`] and [`decode`] walk values, `wire` writes and reads the bytes, `refusal` tells
-//! what cannot cross and where it is, and each kind of rarer value has a file with both its directions.
+//! A file for each idea: [`encode`] and [`decode`] walk values, `wire` writes and reads the bytes, and each kind of
+//! rarer value has a file with both its directions. What cannot cross is told by [`refusal`], which other formats
+//! share.
 
 mod arrays;
 mod buffers;
@@ -18,15 +19,15 @@ mod numbers;
 mod objects;
 mod paths;
 mod rare;
-mod refusal;
 mod times;
 mod tools;
 mod views;
 mod wire;
 
+use super::refusal;
 pub(crate) use buffers::{InBuffer, OutBuffer};
 pub(crate) use canonical::canonical;
 pub(crate) use classes::Classes;
 pub(crate) use decode::{decode, decode_arguments};
 pub(crate) use encode::{Encoder, encode, encode_arguments};
-pub(crate) use tools::register;
+pub(crate) use tools::{limits, register};

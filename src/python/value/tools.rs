@@ -20,7 +20,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// The default limits, with those that `changes` names.
-fn limits(changes: Option<&Bound<'_, PyDict>>) -> PyResult<Limits> {
+pub(crate) fn limits(changes: Option<&Bound<'_, PyDict>>) -> PyResult<Limits> {
     let mut limits = Limits::default();
     for (name, value) in changes.into_iter().flatten() {
         let place = match name.extract::<&str>()? {

@@ -7,13 +7,12 @@ use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::wire::Broken;
 use crate::core::error::{Code, Error, Fate};
 use crate::python::errors;
 
 /// One step of the path, from a container to what it holds.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// What the value is to the caller, such as `args` or `result`.
     Root(String),
     /// `[3]`
@@ -28,15 +27,15 @@ pub(super) enum Step {
 
 /// A refused value.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Innermost first.
     path: Vec<Step>,
     text: String,
     cause: Option<PyErr>,
 }
 
-/// The result of everything in this folder; one word when all is well.
-pub(super) type Outcome<T> = Result<T, Box<Refusal>>;
+/// The result of everything that reads or writes values; one word when all is well.
+pub(crate) type Outcome<T> = Result<T, Box<Refusal>>;
 
 /// Steps shown of a path that is longer than both together.
 const SHOWN_FIRST: usize = 6;
@@ -46,46 +45,46 @@ const SHOWN_KEY: usize = 40;
 
 impl Refusal {
     #[cold]
-    pub(super) fn new(text: impl Into<String>) -> Box<Self> {
+    pub(crate) fn new(text: impl Into<String>) -> Box<Self> {
         Box::new(Self { path: Vec::new(), text: text.into(), cause: None })
     }
 
     /// A Python exception that was raised while a value was read or rebuilt.
     #[cold]
-    pub(super) fn raised(py: Python<'_>, doing: &str, cause: PyErr) -> Box<Self> {
+    pub(crate) fn raised(py: Python<'_>, doing: &str, cause: PyErr) -> Box<Self> {
         let name = cause.get_type(py).name().map_or_else(|_| "error".into(), |name| name.to_string());
         let text = format!("{doing}: {name}: {}", cause.value(py));
         Box::new(Self { path: Vec::new(), text, cause: Some(cause) })
     }
 
     /// The same as a `map_err` function.
-    pub(super) fn while_doing(py: Python<'_>, doing: &str) -> impl Fn(PyErr) -> Box<Self> {
+    pub(crate) fn while_doing(py: Python<'_>, doing: &str) -> impl Fn(PyErr) -> Box<Self> {
         move |cause| Self::raised(py, doing, cause)
     }
 
     /// The Python exception that an ABI function has just set.
     #[cold]
-    pub(super) fn fetched(py: Python<'_>, doing: &str) -> Box<Self> {
+    pub(crate) fn fetched(py: Python<'_>, doing: &str) -> Box<Self> {
         Self::raised(py, doing, PyErr::fetch(py))
     }
 
     /// The same, one step further out.
     #[cold]
-    pub(super) fn under(mut self: Box<Self>, step: Step) -> Box<Self> {
+    pub(crate) fn under(mut self: Box<Self>, step: Step) -> Box<Self> {
         self.path.push(step);
         self
     }
 
     /// The exception for a value that was not sent.
     #[cold]
-    pub(super) fn into_error(self, py: Python<'_>) -> PyErr {
+    pub(crate) fn into_error(self, py: Python<'_>) -> PyErr {
         self.into_error_with(py, Fate::NotSent)
     }
 
     /// The exception for the user: `PayloadError`, or what is no ordinary error (`KeyboardInterrupt`,
     /// `MemoryError`) itself.
     #[cold]
-    pub(super) fn into_error_with(self, py: Python<'_>, fate: Fate) -> PyErr {
+    pub(crate) fn into_error_with(self, py: Python<'_>, fate: Fate) -> PyErr {
         let path = self.path();
         let Self { text, cause, .. } = self;
         if let Some(cause) = &cause
@@ -125,19 +124,9 @@ impl Refusal {
     }
 }
 
-impl From<Broken> for Box<Refusal> {
-    #[cold]
-    fn from(broken: Broken) -> Self {
-        Refusal::new(match broken {
-            Broken::Short => "the received bytes end inside a value",
-            Broken::Unexpected => "the received bytes are not what belongs here",
-        })
-    }
-}
-
 /// The step to what stands under `key` in a dict. Only plain keys are shown: another one's `repr` is code.
 #[cold]
-pub(super) fn key_step(key: &Bound<'_, PyAny>) -> Step {
+pub(crate) fn key_step(key: &Bound<'_, PyAny>) -> Step {
     // SAFETY: a live object's type is read.
     let plain = unsafe {
         let key = key.as_ptr();
@@ -160,6 +149,6 @@ pub(super) fn key_step(key: &Bound<'_, PyAny>) -> Step {
 
 /// The name of a value's type.
 #[cold]
-pub(super) fn type_name(value: &Bound<'_, PyAny>) -> String {
+pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
     value.get_type().qualname().map_or_else(|_| "object".into(), |name| name.to_string())
 }
