@@ -2,6 +2,7 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use pyo3::{Borrowed, Bound};
 
 use super::refusal::{Outcome, Refusal, Step, key_step};
@@ -23,7 +24,7 @@ pub(crate) fn encode(
 ) -> PyResult<()> {
     let start = out.len();
     let mut encoder = Encoder { end: start.saturating_add(limits.max_frame), out, limits, items: 0 };
-    let outcome = encoder.value(value.as_borrowed(), 0).and_then(|()| encoder.room(0));
+    let outcome = encoder.value(value, 0).and_then(|()| encoder.room(0));
     outcome.map_err(|refusal| {
         out.truncate(start);
         refusal.under(Step::Root(at.to_owned())).into_error(py)
@@ -38,93 +39,99 @@ struct Encoder<'a> {
     items: usize,
 }
 
+/// What a class of its own may have done wrong.
+const UNLISTED: &str = "its items cannot be listed";
+
 /// Gives one item of a list or tuple, or null past its end.
 type Get = unsafe extern "C" fn(*mut ffi::PyObject, ffi::Py_ssize_t) -> *mut ffi::PyObject;
 
 impl Encoder<'_> {
-    /// Writes any value. `depth` is how many containers it is in.
+    /// Writes any value, which the caller holds. `depth` is how many containers it is in.
+    fn value(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
+        if self.simple(value.as_borrowed()) {
+            return Ok(());
+        }
+        let kind = value.get_type_ptr();
+        if kind == &raw mut ffi::PyDict_Type {
+            self.enter(depth)?;
+            self.dict(value, depth + 1)
+        } else if kind == &raw mut ffi::PyList_Type {
+            self.enter(depth)?;
+            self.list(value, depth + 1)
+        } else if kind == &raw mut ffi::PyTuple_Type {
+            self.enter(depth)?;
+            self.tuple(value, depth + 1)
+        } else {
+            self.derived(value, depth)
+        }
+    }
+
+    /// Writes what most values are, told by their type's address alone, and whether it did. Nothing here runs Python
+    /// code, so that a borrowed value will do; but afterwards, if it did not, that may be gone: some may have run.
     #[inline]
-    fn value(&mut self, value: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
+    fn simple(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let pointer = value.as_ptr();
-        // SAFETY: `value` is a live object. Scalars are read without running any Python code; what may run some
-        // holds a reference of its own.
+        // SAFETY: `value` is a live object.
         unsafe {
             let kind = ffi::Py_TYPE(pointer);
             if kind == &raw mut ffi::PyUnicode_Type {
-                return self.text(value);
+                return self.simple_text(value);
             }
             if kind == &raw mut ffi::PyLong_Type {
-                return self.integer(value);
+                return self.simple_integer(value);
             }
             if kind == &raw mut ffi::PyFloat_Type {
                 write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
-                return Ok(());
+                return true;
             }
             if pointer == ffi::Py_None() {
                 self.out.extend_from_slice(b"null");
-                return Ok(());
+                return true;
             }
             if kind == &raw mut ffi::PyBool_Type {
                 self.boolean(value);
-                return Ok(());
-            }
-            if kind == &raw mut ffi::PyDict_Type {
-                return self.deeper(value, depth, Self::dict);
-            }
-            if kind == &raw mut ffi::PyList_Type {
-                return self.deeper(value, depth, Self::list);
-            }
-            if kind == &raw mut ffi::PyTuple_Type {
-                return self.deeper(value, depth, Self::tuple);
+                return true;
             }
         }
-        self.derived(&value.to_owned(), depth)
+        false
     }
 
-    /// An instance of a class of its own that derives from a type of JSON: written as that type, whatever its own
-    /// `str` says.
+    /// An instance of a class of its own that derives from a type of JSON: a scalar is written as that type would be,
+    /// whatever its own `str` says; a container says itself what its items are.
     #[cold]
     #[inline(never)]
     fn derived(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
-        let (pointer, borrowed) = (value.as_ptr(), value.as_borrowed());
+        let pointer = value.as_ptr();
         // SAFETY: a live object's type is read; then it is what each reader wants.
         unsafe {
             if ffi::PyUnicode_Check(pointer) != 0 {
-                return self.text(borrowed);
+                return self.text(value);
             }
             if ffi::PyLong_Check(pointer) != 0 {
-                return self.integer(borrowed);
+                return self.integer(value);
             }
             if ffi::PyFloat_Check(pointer) != 0 {
                 write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
                 return Ok(());
             }
-            if ffi::PyList_Check(pointer) != 0 {
-                return self.deeper(borrowed, depth, Self::list);
-            }
-            if ffi::PyTuple_Check(pointer) != 0 {
-                return self.deeper(borrowed, depth, Self::tuple);
+            if ffi::PyList_Check(pointer) != 0 || ffi::PyTuple_Check(pointer) != 0 {
+                self.enter(depth)?;
+                let items = Bound::from_owned_ptr_or_opt(value.py(), ffi::PySequence_List(pointer));
+                let items = items.ok_or_else(|| Refusal::fetched(value.py(), UNLISTED))?;
+                return self.list(&items, depth + 1);
             }
             if ffi::PyDict_Check(pointer) != 0 {
-                return self.deeper(borrowed, depth, Self::mapping);
+                self.enter(depth)?;
+                return self.mapping(value, depth + 1);
             }
         }
         Err(refuse(value))
     }
 
-    /// Writes a container, held while its items are written.
+    /// Refuses to step into a container at `depth` that is one too deep.
     #[inline]
-    fn deeper<'py>(
-        &mut self,
-        value: Borrowed<'_, 'py, PyAny>,
-        depth: usize,
-        write: impl FnOnce(&mut Self, Borrowed<'_, 'py, PyAny>, usize) -> Outcome<()>,
-    ) -> Outcome<()> {
-        if depth >= self.limits.max_depth {
-            return Err(self.too_deep());
-        }
-        let held = value.to_owned();
-        write(self, held.as_borrowed(), depth + 1)
+    fn enter(&self, depth: usize) -> Outcome<()> {
+        if depth < self.limits.max_depth { Ok(()) } else { Err(self.too_deep()) }
     }
 
     #[cold]
@@ -154,34 +161,54 @@ impl Encoder<'_> {
         Refusal::new(format!("longer than {} bytes as JSON (max_frame)", self.limits.max_frame))
     }
 
+    /// A text that is UTF-8 and no longer than there is room.
     #[inline]
-    fn text(&mut self, value: Borrowed<'_, '_, PyAny>) -> Outcome<()> {
+    fn simple_text(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let mut size = 0;
         // SAFETY: a str; what is returned lives as long as it does.
         let text = unsafe {
             let data = ffi::PyUnicode_AsUTF8AndSize(value.as_ptr(), &raw mut size);
             if data.is_null() {
-                return write_text::put_with_surrogates(self.out, &value.to_owned());
+                // The exception tells of surrogates, which `text` writes.
+                ffi::PyErr_Clear();
+                return false;
             }
             std::slice::from_raw_parts(data.cast::<u8>(), size.cast_unsigned())
         };
-        if text.len() > 0xff {
-            self.room(text.len())?;
+        if text.len() > 0xff && self.room(text.len()).is_err() {
+            return false;
         }
         write_text::put(self.out, text);
-        Ok(())
+        true
     }
 
+    #[cold]
+    fn text(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
+        if self.simple_text(value.as_borrowed()) {
+            return Ok(());
+        }
+        write_text::put_with_surrogates(self.out, value)?;
+        self.room(0)
+    }
+
+    /// An int of 64 bits.
     #[inline]
-    fn integer(&mut self, value: Borrowed<'_, '_, PyAny>) -> Outcome<()> {
+    fn simple_integer(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let mut overflow = 0;
         // SAFETY: an int.
         let number = unsafe { ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow) };
         if overflow == 0 {
             write_number::put_int(self.out, number);
+        }
+        overflow == 0
+    }
+
+    #[cold]
+    fn integer(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
+        if self.simple_integer(value.as_borrowed()) {
             Ok(())
         } else {
-            write_number::put_wide(self.out, &value.to_owned())
+            write_number::put_wide(self.out, value)
         }
     }
 
@@ -189,29 +216,25 @@ impl Encoder<'_> {
     fn boolean(&mut self, value: Borrowed<'_, '_, PyAny>) {
         // SAFETY: a pointer is compared.
         let is_true = value.as_ptr() == unsafe { ffi::Py_True() };
-        self.out.extend_from_slice(if is_true { b"true" } else { b"false" });
+        let word: &[u8] = if is_true { b"true" } else { b"false" };
+        self.out.extend_from_slice(word);
     }
 
-    fn list(&mut self, list: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
+    fn list(&mut self, list: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
         // SAFETY: a list.
         let len = unsafe { ffi::PyList_Size(list.as_ptr()) };
         self.sequence(list, len.cast_unsigned(), ffi::PyList_GetItem, depth)
     }
 
-    fn tuple(&mut self, tuple: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
+    fn tuple(&mut self, tuple: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
         // SAFETY: a tuple.
         let len = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) };
         self.sequence(tuple, len.cast_unsigned(), ffi::PyTuple_GetItem, depth)
     }
 
     #[inline]
-    fn sequence(
-        &mut self,
-        items: Borrowed<'_, '_, PyAny>,
-        len: usize,
-        get: Get,
-        depth: usize,
-    ) -> Outcome<()> {
+    fn sequence(&mut self, items: &Bound<'_, PyAny>, len: usize, get: Get, depth: usize) -> Outcome<()> {
+        let py = items.py();
         self.count(len)?;
         self.out.push(b'[');
         for index in 0..len {
@@ -219,40 +242,65 @@ impl Encoder<'_> {
                 self.out.push(b',');
             }
             // SAFETY: `get` belongs to the type of `items`, which is held, and checks the index: a list may shrink
-            // while an item's own code runs. The item is borrowed only until `value` returns.
-            let item = unsafe {
+            // while an item's own code runs.
+            let item = || unsafe {
                 let item = get(items.as_ptr(), index.cast_signed());
-                Borrowed::from_ptr_or_opt(items.py(), item).ok_or_else(|| changed(items.py()))?
+                Borrowed::from_ptr_or_opt(py, item).ok_or_else(|| changed(py))
             };
-            self.value(item, depth).map_err(|refusal| refusal.under(Step::Index(index)))?;
+            if !self.simple(item()?) {
+                // Held from here on, and fetched again: see `simple`.
+                let item = item()?.to_owned();
+                self.value(&item, depth).map_err(|refusal| refusal.under(Step::Index(index)))?;
+            }
         }
         self.out.push(b']');
         Ok(())
     }
 
-    fn dict(&mut self, dict: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
+    fn dict(&mut self, dict: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
         let py = dict.py();
         // SAFETY: a dict.
         let len = unsafe { ffi::PyDict_Size(dict.as_ptr()) }.cast_unsigned();
         self.count(len.saturating_mul(2))?;
         self.out.push(b'{');
-        let mut written = 0;
-        let (mut position, mut key, mut value) = (0, std::ptr::null_mut(), std::ptr::null_mut());
-        // SAFETY: the dict is held; both references are borrowed until `pair` takes its own. A dict that changes
-        // size meanwhile is noticed by its count.
-        while unsafe { ffi::PyDict_Next(dict.as_ptr(), &raw mut position, &raw mut key, &raw mut value) } != 0
-        {
-            // SAFETY: as above.
-            let (key, value) = unsafe { (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)) };
-            self.pair(key, value, written == 0, depth)?;
+        let (mut written, mut position) = (0, 0);
+        // SAFETY: the dict is held, and the references are borrowed from it.
+        let next = |position: &mut ffi::Py_ssize_t| unsafe {
+            let (mut key, mut value) = (std::ptr::null_mut(), std::ptr::null_mut());
+            let more = ffi::PyDict_Next(dict.as_ptr(), position, &raw mut key, &raw mut value) != 0;
+            more.then(|| (Borrowed::from_ptr(py, key), Borrowed::from_ptr(py, value)))
+        };
+        loop {
+            let (mut again, start) = (position, self.out.len());
+            let Some((key, value)) = next(&mut position) else { break };
             written += 1;
+            if !self.simple_pair(key, value) {
+                // Held from here on, and fetched again: see `simple`.
+                self.out.truncate(start);
+                let (key, value) = next(&mut again).ok_or_else(|| changed(py))?;
+                self.pair(&key.to_owned(), &value.to_owned(), depth)?;
+            }
+            self.out.push(b',');
         }
-        self.out.push(b'}');
-        if written == len { Ok(()) } else { Err(changed(py)) }
+        // A dict that changes meanwhile is noticed by its count.
+        if written != len {
+            return Err(changed(py));
+        }
+        self.close();
+        Ok(())
     }
 
-    /// A dict of a class of its own, which says itself what its items are.
-    fn mapping(&mut self, dict: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
+    /// Ends a dict, with its brace in the place of the last comma.
+    #[inline]
+    fn close(&mut self) {
+        match self.out.last_mut() {
+            Some(last @ b',') => *last = b'}',
+            _ => self.out.push(b'}'),
+        }
+    }
+
+    /// A dict of a class of its own.
+    fn mapping(&mut self, dict: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
         let py = dict.py();
         // SAFETY: a dict; the result is a new reference to a list.
         let items = unsafe {
@@ -262,51 +310,45 @@ impl Encoder<'_> {
             }
             Bound::from_owned_ptr_or_opt(py, ffi::PyMapping_Items(dict.as_ptr()))
         };
-        let items = items.ok_or_else(|| Refusal::fetched(py, "its items cannot be listed"))?;
+        let items = items.ok_or_else(|| Refusal::fetched(py, UNLISTED))?;
         self.count(items.len().unwrap_or(0).saturating_mul(2))?;
         self.out.push(b'{');
-        let doing = "its items cannot be listed";
-        for (index, pair) in items.try_iter().map_err(Refusal::while_doing(py, doing))?.enumerate() {
-            let pair = pair.map_err(Refusal::while_doing(py, doing))?;
-            let pair = pair.cast::<pyo3::types::PyTuple>().ok().filter(|pair| pair.len() == 2);
+        for pair in items.try_iter().map_err(Refusal::while_doing(py, UNLISTED))? {
+            let pair = pair.map_err(Refusal::while_doing(py, UNLISTED))?;
+            let pair = pair.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
             let pair = pair.ok_or_else(|| Refusal::new("its items() are not pairs"))?;
-            let item = |index| pair.get_borrowed_item(index).map_err(Refusal::while_doing(py, doing));
-            self.pair(item(0)?, item(1)?, index == 0, depth)?;
+            let item = |index| pair.get_item(index).map_err(Refusal::while_doing(py, UNLISTED));
+            self.pair(&item(0)?, &item(1)?, depth)?;
+            self.out.push(b',');
         }
-        self.out.push(b'}');
+        self.close();
         Ok(())
     }
 
     #[inline]
-    fn pair(
-        &mut self,
-        key: Borrowed<'_, '_, PyAny>,
-        value: Borrowed<'_, '_, PyAny>,
-        first: bool,
-        depth: usize,
-    ) -> Outcome<()> {
-        if !first {
-            self.out.push(b',');
-        }
-        // Held: code of either might take the pair out of the dict, and a refusal shows the key.
-        let (key, value) = (key.to_owned(), value.to_owned());
-        if key.get_type_ptr() == &raw mut ffi::PyUnicode_Type {
-            self.text(key.as_borrowed())?;
-        } else {
-            self.key(&key)?;
+    fn simple_pair(&mut self, key: Borrowed<'_, '_, PyAny>, value: Borrowed<'_, '_, PyAny>) -> bool {
+        // SAFETY: a live object's type is read.
+        let plain = unsafe { ffi::Py_TYPE(key.as_ptr()) } == &raw mut ffi::PyUnicode_Type;
+        if !plain || !self.simple_text(key) {
+            return false;
         }
         self.out.push(b':');
-        self.value(value.as_borrowed(), depth).map_err(|refusal| refusal.under(key_step(&key)))
+        self.simple(value)
     }
 
-    /// A key that is no plain text is written as one.
-    #[cold]
+    fn pair(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
+        self.key(key).map_err(|refusal| refusal.under(Step::Item))?;
+        self.out.push(b':');
+        self.value(value, depth).map_err(|refusal| refusal.under(key_step(key)))
+    }
+
+    /// A key that is no text is written as one.
     fn key(&mut self, key: &Bound<'_, PyAny>) -> Outcome<()> {
-        let (pointer, borrowed) = (key.as_ptr(), key.as_borrowed());
+        let pointer = key.as_ptr();
         // SAFETY: a live object's type is read; then it is what each reader wants.
         unsafe {
             if ffi::PyUnicode_Check(pointer) != 0 {
-                return self.text(borrowed);
+                return self.text(key);
             }
             self.out.push(b'"');
             if ffi::PyFloat_Check(pointer) != 0 {
@@ -314,11 +356,11 @@ impl Encoder<'_> {
             } else if pointer == ffi::Py_None() {
                 self.out.extend_from_slice(b"null");
             } else if ffi::PyBool_Check(pointer) != 0 {
-                self.boolean(borrowed);
+                self.boolean(key.as_borrowed());
             } else if ffi::PyLong_Check(pointer) != 0 {
-                self.integer(borrowed)?;
+                self.integer(key)?;
             } else {
-                return Err(refuse_key(key).under(Step::Item));
+                return Err(refuse_key(key));
             }
         }
         self.out.push(b'"');

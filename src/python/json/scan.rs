@@ -13,12 +13,31 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
             return index * 8 + (found.trailing_zeros() >> 3) as usize;
         }
     }
-    let start = words.len() * 8;
-    rest.iter().position(|&byte| is_special(byte)).map_or(bytes.len(), |found| start + found)
+    // The rest as one word more, of which the first bytes have been seen, or are none.
+    let found = match bytes.last_chunk::<8>() {
+        Some(last) => marks(u64::from_le_bytes(*last)),
+        None => marks(short(rest)),
+    };
+    if found == 0 {
+        return bytes.len();
+    }
+    words.len() * 8 + rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len())
+}
+
+/// Up to seven bytes in a word of which the other bytes are not special; some may be there twice.
+#[inline]
+fn short(bytes: &[u8]) -> u64 {
+    const NOTHING: u64 = ONES << 5;
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+        }
+        _ => bytes.iter().fold(NOTHING, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 #[inline]
-pub(super) fn is_special(byte: u8) -> bool {
+fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 

@@ -4,6 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::refusal::{Outcome, Refusal};
+use super::write_text::append;
 
 /// From here on `repr` writes an exponent; below [`SMALLEST_FIXED`], too.
 const FIRST_WITH_EXPONENT: f64 = 1e16;
@@ -12,7 +13,7 @@ const SMALLEST_FIXED: f64 = 1e-4;
 /// An int of 64 bits.
 #[inline]
 pub(super) fn put_int(out: &mut Vec<u8>, number: i64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    append(out, itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// A wider int. Its digits are bounded as those of `str(int)` are (`sys.set_int_max_str_digits`), since they take
@@ -44,7 +45,7 @@ pub(super) fn put_float(out: &mut Vec<u8>, number: f64) {
     let text = buffer.format_finite(number).as_bytes();
     let size = number.abs();
     if size == 0.0 || (SMALLEST_FIXED..FIRST_WITH_EXPONENT).contains(&size) {
-        out.extend_from_slice(text);
+        append(out, text);
     } else {
         put_with_exponent(out, text);
     }

@@ -10,15 +10,44 @@ use super::scan;
 /// Writes a text of UTF-8.
 #[inline]
 pub(super) fn put(out: &mut Vec<u8>, text: &[u8]) {
-    out.reserve(text.len() + 2);
     out.push(b'"');
     let plain = scan::plain(text);
     if plain == text.len() {
-        out.extend_from_slice(text);
+        append(out, text);
     } else {
         put_escaped(out, text, plain);
     }
     out.push(b'"');
+}
+
+/// Appends bytes, of which there are mostly few: those are moved in two words at most, with no call.
+#[inline]
+pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    let len = bytes.len();
+    if len > 16 {
+        return out.extend_from_slice(bytes);
+    }
+    out.reserve(16);
+    // SAFETY: there is room for as many as are there, and the halves overlap where there are fewer than two words.
+    unsafe {
+        let (from, to) = (bytes.as_ptr(), out.as_mut_ptr().add(out.len()));
+        if len >= 8 {
+            let (first, last) =
+                (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
+            to.cast::<u64>().write_unaligned(first);
+            to.add(len - 8).cast::<u64>().write_unaligned(last);
+        } else if len >= 4 {
+            let (first, last) =
+                (from.cast::<u32>().read_unaligned(), from.add(len - 4).cast::<u32>().read_unaligned());
+            to.cast::<u32>().write_unaligned(first);
+            to.add(len - 4).cast::<u32>().write_unaligned(last);
+        } else {
+            for (index, &byte) in bytes.iter().enumerate() {
+                to.add(index).write(byte);
+            }
+        }
+        out.set_len(out.len() + len);
+    }
 }
 
 /// The same when the byte at `plain` needs an escape.
