@@ -4,6 +4,7 @@ pub mod clock;
 pub mod deadline;
 pub mod error;
 pub mod instances;
+pub mod json;
 pub mod limits;
 pub mod observe;
 pub mod pending;

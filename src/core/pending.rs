@@ -93,6 +93,11 @@ impl<W> Pending<W> {
         self.numbers().find(|(_, waiter, _)| is_it(waiter)).map(|(number, ..)| number)
     }
 
+    /// Everyone that waits.
+    pub fn iter(&self) -> impl Iterator<Item = &W> {
+        self.numbers().map(|(_, waiter, _)| waiter)
+    }
+
     /// Takes all.
     pub fn drain(&mut self) -> Vec<W> {
         let all: Vec<u64> = self.numbers().map(|(number, ..)| number).collect();

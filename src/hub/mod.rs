@@ -2,5 +2,7 @@
 
 mod dial;
 pub mod endpoint;
+pub mod member;
+pub mod message;
 pub mod socket;
 pub mod zmtp;

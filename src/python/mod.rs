@@ -2,7 +2,10 @@
 #![allow(unsafe_code, reason = "the stable ABI's own functions")]
 
 pub(crate) mod bridge;
+pub(crate) mod coroutine;
 pub(crate) mod errors;
+#[cfg(feature = "zmq")]
+pub(crate) mod hub;
 pub(crate) mod json;
 pub(crate) mod refusal;
 pub(crate) mod value;
@@ -13,6 +16,8 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     bridge::register(module)?;
+    #[cfg(feature = "zmq")]
+    hub::register(module)?;
     json::register(module)?;
     value::register(module)?;
     // A forked child must leave its parent's connections and locks alone.

@@ -8,4 +8,6 @@ pub mod fork;
 pub mod lock;
 pub mod process;
 pub mod readiness;
+#[allow(unsafe_code, reason = "no safe wrapper of a thread's signal mask")]
+pub mod signals;
 pub mod socket;

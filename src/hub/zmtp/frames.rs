@@ -95,6 +95,12 @@ impl Frames {
         self.start == self.end
     }
 
+    /// What has arrived and has not been handed out.
+    #[must_use]
+    pub fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
     /// Takes the buffer of an idle decoder along, for another one: many connections can share one buffer. `None`
     /// when something is in it.
     pub fn take_room(&mut self) -> Option<Vec<u8>> {

@@ -11,18 +11,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
 
 use crate::bridge::server::call::Running;
 use crate::bridge::server::connection::Connection;
 use crate::bridge::server::engine::Engine;
 use crate::bridge::server::host::Answer;
+use crate::python::coroutine::{self, fresh_context};
 use crate::python::value::OutBuffer;
 
 use super::current::{self, Watch};
 use super::forked::Here;
-use super::host::{PyHost, describe, fresh_context, log, refusal};
+use super::host::{PyHost, describe, log, refusal};
 
 thread_local! {
     static ON_LOOP: Cell<bool> = const { Cell::new(false) };
@@ -274,9 +273,9 @@ impl EventLoop {
         context
             .call_method1(intern!(py, "run"), (current::variable(py)?.getattr(intern!(py, "set"))?, call))?;
         let here = Here::now();
-        let coroutine = function.call(args, kwargs.as_ref())?;
+        let begun = function.call(args, kwargs.as_ref())?;
         let key = (running.call.connection.token, running.call.id);
-        let task = self.start_task(py, &coroutine, &context);
+        let task = coroutine::start(&self.event_loop(py)?, &begun, &context);
         here.end_child(py, &task);
         let task = task?;
         let Some(running) = slot.take() else { return Ok(()) };
@@ -289,37 +288,6 @@ impl EventLoop {
         let done = Done { event_loop: self.clone(), key, running: Mutex::new(Some(running)) };
         task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, done)?,))?;
         Ok(())
-    }
-
-    /// A task whose first step has been run.
-    fn start_task<'py>(
-        &self,
-        py: Python<'py>,
-        coroutine: &Bound<'py, PyAny>,
-        context: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        static TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        static EAGER: PyOnceLock<bool> = PyOnceLock::new();
-        let class = TASK.import(py, "asyncio", "Task")?;
-        let event_loop = self.event_loop(py)?;
-        let options = PyDict::new(py);
-        options.set_item("loop", &event_loop)?;
-        options.set_item("context", context)?;
-        if *EAGER.get_or_init(py, || py.version_info() >= (3, 12)) {
-            options.set_item("eager_start", true)?;
-            return class.call((coroutine,), Some(&options));
-        }
-        // Before 3.12 a task asks its loop to call its first step soon: take that step here instead.
-        let step = Bound::new(py, FirstStep::default())?;
-        event_loop.setattr(intern!(py, "call_soon"), &step)?;
-        let task = class.call((coroutine,), Some(&options));
-        event_loop.delattr(intern!(py, "call_soon"))?;
-        let task = task?;
-        let callback = step.get().0.lock().take();
-        if let Some(callback) = callback {
-            context.call_method1(intern!(py, "run"), (callback,))?;
-        }
-        Ok(task)
     }
 
     /// A task has ended: its outcome is the reply.
@@ -437,24 +405,6 @@ impl Reader {
             *reading = (self.connection.token, Some(now));
         }
         reading.1.is_none_or(|changed| now.duration_since(changed) > LONGEST_TURN)
-    }
-}
-
-/// Stands in for `call_soon` while a task is made.
-#[pyclass(frozen)]
-#[derive(Default)]
-struct FirstStep(Mutex<Option<Py<PyAny>>>);
-
-#[pymethods]
-impl FirstStep {
-    #[pyo3(signature = (callback, *_args, **_options))]
-    fn __call__(
-        &self,
-        callback: Py<PyAny>,
-        _args: &Bound<'_, PyTuple>,
-        _options: Option<&Bound<'_, PyDict>>,
-    ) {
-        *self.0.lock() = Some(callback);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::bridge::server::connection::Connection;
 use crate::bridge::server::host::{Answer, EndpointKind, Host, Seated};
 use crate::core::error::{Code, Error, Fate, Result};
 use crate::core::limits::Limits;
+use crate::python::coroutine::fresh_context;
 use crate::python::value::{Classes, Encoder, InBuffer, OutBuffer, canonical, decode_arguments, encode};
 
 use super::allocate::Objects;
@@ -304,12 +305,6 @@ impl PyHost {
         let (out, buffers) = answer.parts();
         encode(py, detail.as_any(), &mut Encoder::new(out, buffers, &self.limits), "error")
     }
-}
-
-/// A context without variables, for one call.
-pub(super) fn fresh_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
 /// The answer to a call whose arguments cannot be read: it was rejected.

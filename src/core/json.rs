@@ -1,0 +1,218 @@
+//! Reads a JSON object's fields without reading their values, and writes the few texts that an envelope needs.
+//!
+//! An envelope's payload stays as it came: it is a slice, decoded once, by whoever wants it.
+
+use std::borrow::Cow;
+
+/// One field of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its name, unescaped.
+    pub name: Cow<'a, str>,
+    /// Its value, as it came.
+    pub value: &'a [u8],
+}
+
+/// The text is no JSON object, as far as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON object (byte {at})")]
+pub struct Malformed {
+    /// Where it ceases to be one.
+    pub at: usize,
+}
+
+/// The fields of an object, in order. Ends after the first error.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    text: &'a [u8],
+    at: usize,
+    stage: Stage,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    After,
+    Done,
+}
+
+/// The fields of the object that `text` is.
+#[must_use]
+pub fn fields(text: &[u8]) -> Fields<'_> {
+    Fields { text, at: 0, stage: Stage::Begin }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.stage == Stage::Done {
+            return None;
+        }
+        match self.advance() {
+            Some(Some(field)) => {
+                self.stage = Stage::After;
+                Some(Ok(field))
+            }
+            Some(None) => {
+                self.stage = Stage::Done;
+                None
+            }
+            None => {
+                self.stage = Stage::Done;
+                Some(Err(Malformed { at: self.at }))
+            }
+        }
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// The next field, `Some(None)` at the object's end, `None` when it is none.
+    fn advance(&mut self) -> Option<Option<Field<'a>>> {
+        self.space();
+        if self.stage == Stage::Begin {
+            self.expect(b'{')?;
+            self.space();
+            if self.peek()? == b'}' {
+                return self.end();
+            }
+        } else {
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => return self.end(),
+                _ => return None,
+            }
+            self.space();
+        }
+        let name = self.string()?;
+        let name = text(name)?;
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        let value = self.value()?;
+        Some(Some(Field { name, value }))
+    }
+
+    /// Past the closing brace only space may follow.
+    fn end(&mut self) -> Option<Option<Field<'a>>> {
+        self.at += 1;
+        self.space();
+        (self.at == self.text.len()).then_some(None)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// A string with its quotes.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        self.expect(b'"')?;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(&self.text[start..self.at]);
+                }
+                b'\\' => {
+                    self.at += 2;
+                }
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// Any value. Only its extent is found: whether it is well formed is its decoder's business.
+    fn value(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        match self.peek()? {
+            b'"' => self.string(),
+            b'{' | b'[' => {
+                let mut depth = 0_usize;
+                loop {
+                    match self.peek()? {
+                        b'"' => {
+                            self.string()?;
+                            continue;
+                        }
+                        b'{' | b'[' => depth += 1,
+                        b'}' | b']' => depth -= 1,
+                        _ => {}
+                    }
+                    self.at += 1;
+                    if depth == 0 {
+                        return Some(&self.text[start..self.at]);
+                    }
+                }
+            }
+            _ => {
+                while !matches!(self.peek(), None | Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r')) {
+                    self.at += 1;
+                }
+                (self.at > start).then(|| &self.text[start..self.at])
+            }
+        }
+    }
+}
+
+/// The text that a JSON string says; `None` when the value is no string.
+#[must_use]
+pub fn text(value: &[u8]) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if inner.iter().all(|byte| *byte != b'\\' && *byte >= 0x20) {
+        return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
+    }
+    serde_json::from_slice::<String>(value).ok().map(Cow::Owned)
+}
+
+/// The number that a value is.
+#[must_use]
+pub fn number(value: &[u8]) -> Option<f64> {
+    let number: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+/// The texts of an array; `None` when the value is anything else.
+#[must_use]
+pub fn texts(value: &[u8]) -> Option<Vec<String>> {
+    serde_json::from_slice(value).ok()
+}
+
+/// Appends a text as a JSON string.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            0..0x20 => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// Appends an array of texts.
+pub fn write_texts<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>) {
+    out.push(b'[');
+    for (place, text) in texts.into_iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_text(out, text);
+    }
+    out.push(b']');
+}

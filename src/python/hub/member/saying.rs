@@ -1,0 +1,205 @@
+//! What is said: encoded at once, sent at the end of the loop's turn, held while there is no room for it.
+
+use std::time::{Duration, Instant};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::core::error::{Code, Error, Fate};
+use crate::hub::message::Wanted;
+use crate::python::errors::raise;
+
+use super::HubMember;
+use super::codec::Extra;
+use super::waiting::{self, Waiter};
+
+/// A message for which there is no room, and whoever waits until there is.
+pub(super) struct Held {
+    pub(super) message: Vec<u8>,
+    /// The call that it makes.
+    pub(super) call: Option<u64>,
+    pub(super) future: Py<PyAny>,
+    pub(super) deadline: Instant,
+}
+
+impl HubMember {
+    pub(super) fn say<'py>(
+        this: &Bound<'py, Self>,
+        head: &[u8],
+        data: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let member = this.get();
+        member.check(this.py())?;
+        let message =
+            member.codec.write(member.member.writer(), head, data, Extra::Nothing, &member.limits)?;
+        Self::push(this, message, None)
+    }
+
+    pub(super) fn ask<'py>(
+        this: &Bound<'py, Self>,
+        action: &str,
+        data: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+        all: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        let member = this.get();
+        member.check(py)?;
+        let timeout = match timeout {
+            None => member.bounds.call_timeout,
+            Some(time) if time > 0.0 && time.is_finite() => Duration::from_secs_f64(time.min(1e8)),
+            Some(time) => {
+                let text = format!("timeout={time} is no time in seconds above zero");
+                return Err(raise(py, &Error::new(Code::Configuration, text)));
+            }
+        };
+        let event_loop = member.event_loop(py)?;
+        let future = event_loop.call_method0(intern!(py, "create_future"))?;
+        let waiter = Waiter::new(future.clone().unbind(), timeout, all);
+        let deadline = Instant::now() + timeout;
+        let call = {
+            let mut state = member.state.lock();
+            if state.place.calls.len() >= member.limits.max_in_flight {
+                drop(state);
+                member.forget_cancelled(py);
+                state = member.state.lock();
+            }
+            if state.place.calls.len() >= member.limits.max_in_flight {
+                drop(state);
+                let most = member.limits.max_in_flight;
+                let text = format!("{most} calls wait for an answer, the limit (IRONBRIDGE_MAX_IN_FLIGHT)");
+                return Err(raise(py, &Error::new(Code::Overloaded, text)));
+            }
+            let known = all.then(|| state.place.roster.with_action(action).count().max(1));
+            state.place.calls.insert(waiter, action, known, u64::MAX, deadline)
+        };
+        let extra = Extra::Request(Wanted { call, timeout });
+        let written =
+            member.codec.write(member.member.writer(), action.as_bytes(), data, extra, &member.limits);
+        if let Err(error) = written.and_then(|message| Self::push(this, message, Some(call))) {
+            drop(member.state.lock().place.calls.forget(call));
+            return Err(error);
+        }
+        Self::arm(this, deadline)?;
+        Ok(future)
+    }
+
+    /// Leaves a message to the next flush, or holds it until there is room: then a future is returned.
+    pub(super) fn push<'py>(
+        this: &Bound<'py, Self>,
+        message: Vec<u8>,
+        call: Option<u64>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = this.py();
+        let member = this.get();
+        if message.len() > member.bounds.max_message {
+            let text = format!(
+                "a message of {} bytes is over the limit of {} (IRONBRIDGE_HUB_MAX_MESSAGE)",
+                message.len(),
+                member.bounds.max_message
+            );
+            return Err(raise(py, &Error::new(Code::Payload, text)));
+        }
+        let flush = {
+            let mut state = member.state.lock();
+            let mut outbox = member.member.outbox();
+            if !state.held.is_empty() || outbox.is_full() {
+                drop(outbox);
+                drop(state);
+                return Self::hold(this, message, call).map(Some);
+            }
+            if let Some(call) = call {
+                state.place.calls.sent_as(call, outbox.added());
+            }
+            outbox.add(&message);
+            !state.in_turn && state.event_loop.is_some() && !std::mem::replace(&mut state.flush_is_due, true)
+        };
+        if flush {
+            let event_loop = member.event_loop(py)?;
+            event_loop.call_method1(intern!(py, "call_soon"), (this.getattr(intern!(py, "_flush"))?,))?;
+        }
+        Ok(None)
+    }
+
+    fn hold<'py>(
+        this: &Bound<'py, Self>,
+        message: Vec<u8>,
+        call: Option<u64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        let member = this.get();
+        let future = member.event_loop(py)?.call_method0(intern!(py, "create_future"))?;
+        let deadline = Instant::now() + member.bounds.send_timeout;
+        {
+            let mut state = member.state.lock();
+            if state.held.len() >= member.bounds.outbox_messages {
+                drop(state);
+                let text = format!(
+                    "{} messages wait for the hub: await what you send (IRONBRIDGE_HUB_OUTBOX_MESSAGES)",
+                    member.bounds.outbox_messages
+                );
+                return Err(raise(py, &Error::new(Code::Overloaded, text)));
+            }
+            state.held.push_back(Held { message, call, future: future.clone().unbind(), deadline });
+        }
+        member.member.want_room();
+        Self::arm(this, deadline)?;
+        Ok(future)
+    }
+
+    /// The outbox has room for some of what is held.
+    pub(super) fn make_room(this: &Bound<'_, Self>) -> PyResult<()> {
+        let py = this.py();
+        let member = this.get();
+        let mut taken = Vec::new();
+        let more = {
+            let mut state = member.state.lock();
+            let mut outbox = member.member.outbox();
+            while !outbox.is_full()
+                && let Some(held) = state.held.pop_front()
+            {
+                if let Some(call) = held.call {
+                    state.place.calls.sent_as(call, outbox.added());
+                }
+                outbox.add(&held.message);
+                taken.push(held.future);
+            }
+            !state.held.is_empty()
+        };
+        member.member.flush();
+        if more {
+            member.member.want_room();
+        }
+        for future in taken {
+            waiting::resolve(future.bind(py), &py.None().into_bound(py));
+        }
+        Self::left_yet(this)
+    }
+
+    /// Gives up what has been held for too long.
+    pub(super) fn drop_held(this: &Bound<'_, Self>, now: Instant) {
+        let py = this.py();
+        let member = this.get();
+        let mut late = Vec::new();
+        {
+            let mut state = member.state.lock();
+            let held = std::mem::take(&mut state.held);
+            for held in held {
+                if held.deadline > now {
+                    state.held.push_back(held);
+                } else {
+                    late.push(held);
+                }
+            }
+        }
+        for held in late {
+            let text = format!(
+                "the hub at {} has taken nothing for {} s and the outbox is full: the message was not sent",
+                member.member.config().receiver,
+                member.bounds.send_timeout.as_secs_f64()
+            );
+            let error = Error::new(Code::DeadlineExceeded, text).with_fate(Fate::NotSent);
+            waiting::fail(held.future.bind(py), &raise(py, &error));
+        }
+    }
+}

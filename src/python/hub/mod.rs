@@ -1,0 +1,9 @@
+//! The hub, from Python.
+
+mod member;
+
+use pyo3::prelude::*;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<member::HubMember>()
+}
