@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::frame::{self, Frame, Kind};
-use crate::core::error::{Code, Error, Result};
+use crate::core::error::{Code, Error, Fate, Result};
 
 /// The protocol's version.
 pub const VERSION: u16 = 1;
@@ -51,6 +51,9 @@ pub struct Hello {
     /// The lease's nonce, when a lease was read: says which daemon is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<ByteBuf>,
+    /// The number of the worker that is wanted, where many answer at one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<u16>,
     /// How the connection will be used.
     pub mode: Mode,
     /// What for.
@@ -98,6 +101,9 @@ pub struct Welcome {
     pub max_frame: u64,
     /// Processes behind the name.
     pub workers: u16,
+    /// The number of this one among them, from 0.
+    #[serde(default)]
+    pub worker: u16,
     /// Now, as the daemon counts: instances evicted so far.
     #[serde(default)]
     pub moment: u64,
@@ -133,7 +139,8 @@ pub fn write<T: Serialize>(out: &mut Vec<u8>, kind: Kind, message: &T) -> Result
 pub fn read<T: DeserializeOwned, B>(frame: &Frame<B>, kind: Kind) -> Result<T> {
     if frame.kind == Kind::Refuse && kind != Kind::Refuse {
         let refuse: Refuse = read(frame, Kind::Refuse)?;
-        return Err(Error::new(Code::from_wire(refuse.code), refuse.message));
+        let error = Error::new(Code::from_wire(refuse.code), refuse.message);
+        return Err(error.with_fate(Fate::Rejected));
     }
     if frame.kind != kind {
         return Err(Error::protocol(format!("{:?} came where {kind:?} was due", frame.kind)));

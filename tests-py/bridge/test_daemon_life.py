@@ -531,7 +531,8 @@ def test_workers_share_one_port(start: Start, port: str | None) -> None:
         @meta.create("open", host="127.0.0.1", port={chosen}, token="{"t" * 43}").daemon(workers=2)
         class Open:
             @meta.function
-            def pid(self):
+            @staticmethod
+            def pid():
                 return os.getpid()
 
         handle = meta.run()

@@ -67,13 +67,15 @@ class Served:
         )
         self.pid = int(self.program.wait_line(r"serving (\d+)", 20).group(1))
 
-    def connect(self, *, port: int | None = None) -> Caller:
-        """A caller on this lane; through another port when a relay stands between."""
-        target, options = "contract", {}
+    def connect(self, name: str = "", *, port: int | None = None) -> Caller:
+        """A caller on this lane of the instance of that name; through another port when a relay stands between."""
+        target, options = "contract", dict[str, Any]()
         if self.lane.wire != "unix":
             target, options = f"tcp://127.0.0.1:{port or self.port}/contract", {"token": TOKEN}
         if self.lane.wire == "tls":
             options["tls_ca"] = str(self.certificate[0])
+        if name:
+            options["init"] = {"name": name}
         kind = BlockingCaller if self.lane.style == "blocking" else AsyncCaller
         return kind(target, options)
 

@@ -16,9 +16,10 @@ registration = meta.create("contract", **json.loads(os.environ["CONTRACT_OPTIONS
 
 @registration.daemon(**json.loads(os.environ["CONTRACT_DAEMON"]))
 class Contract:
-    """One instance, shared by every caller: so one can ask how another's call goes."""
+    """One instance, shared by every caller of one name: so one can ask how another's call goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        self.name = name
         self.lock = threading.Lock()
         self.counted = 0
         self.states: dict[str, str] = {}

@@ -34,6 +34,7 @@ impl Raw {
         let introduction = Introduction {
             service: NAME,
             nonce: Some(&served.service.record.nonce),
+            worker: None,
             since: None,
             mode,
             lane,
@@ -133,6 +134,7 @@ pub(crate) fn good_hello(served: &Served) -> Hello {
         mode: Mode::OneCall,
         lane: Lane::Plain,
         max_frame: 1 << 20,
+        worker: None,
         since: None,
         client_nonce: ByteBuf::new(),
     }

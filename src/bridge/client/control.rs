@@ -26,6 +26,7 @@ pub fn statistics(lease: &LeaseRecord, deadline: Deadline, interrupt: Interrupt<
     let introduction = Introduction {
         service: &lease.service,
         nonce: Some(&lease.nonce),
+        worker: None,
         since: None,
         mode: Mode::OneCall,
         lane: Lane::Plain,

@@ -37,6 +37,8 @@ pub struct Introduction<'a> {
     pub service: &'a str,
     /// Its daemon's nonce, when a lease named it.
     pub nonce: Option<&'a [u8]>,
+    /// The number of the worker that is wanted, where many answer at one address.
+    pub worker: Option<u16>,
     /// The daemon that this caller has met before, and when.
     pub since: Option<(Nonce, u64)>,
     /// How the connection will be used.
@@ -187,6 +189,7 @@ pub fn introduce<B: AsMut<[u8]>>(
         capabilities: 0,
         service: introduction.service.to_owned(),
         nonce: introduction.nonce.map(ByteBuf::from),
+        worker: introduction.worker,
         mode: introduction.mode,
         lane: introduction.lane,
         max_frame: introduction.limits.max_frame as u64,

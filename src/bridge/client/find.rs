@@ -14,7 +14,7 @@ use super::Interrupt;
 use super::blocking::{Client, INSTANCE, failure_message};
 use super::channel::{self, Channel, Outgoing};
 use super::dial::{self, Dialled, Introduction};
-use super::home::{Home, Worker, known_schema, remember_schema};
+use super::home::{Home, Worker, known_schema, ranked, remember_schema};
 use super::target::Target;
 
 impl<A> Client<A>
@@ -71,16 +71,54 @@ where
         let schema = self.schema_over(&mut channel, deadline, interrupt)?;
         let most = usize::try_from(channel.welcome.max_frame).unwrap_or(usize::MAX);
         let mut home = Home::new(schema, most, alive, expected);
-        if home.workers.len() > 1 {
-            let key = self.builtin(&mut channel, builtin::KEY, INSTANCE, deadline, interrupt)?;
-            home.settle(key.payload());
-        }
-        if let Some(worker) = home.workers.first() {
-            worker.give_back(Lane::Plain, channel);
+        if matches!(self.options.target, Target::Tcp { .. }) && channel.welcome.workers > 1 {
+            self.find_owner(&mut home, channel, deadline, interrupt)?;
+        } else {
+            if home.workers.len() > 1 {
+                let key = self.builtin(&mut channel, builtin::KEY, INSTANCE, deadline, interrupt)?;
+                home.settle(key.payload());
+            }
+            home.workers[0].give_back(Lane::Plain, channel);
         }
         let home = Arc::new(home);
         *self.slot().write() = Some(Arc::clone(&home));
         Ok(home)
+    }
+
+    /// Finds the process that has this client's instance, at a port where any may answer.
+    fn find_owner(
+        &self,
+        home: &mut Home<A::Buffer>,
+        mut channel: Channel<A::Buffer>,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<()> {
+        let (met, workers) = (channel.welcome.worker, channel.welcome.workers);
+        let key = self.builtin(&mut channel, builtin::KEY, INSTANCE, deadline, interrupt)?;
+        for number in ranked(key.payload(), workers) {
+            let worker = Worker::seated(number, workers);
+            if let Some(known) = self.last_home() {
+                known.acquaint(std::slice::from_ref(&worker));
+            }
+            if number == met {
+                worker.meet(&channel.welcome);
+                worker.give_back(Lane::Plain, channel);
+                home.add_owner(worker);
+                return Ok(());
+            }
+            match self.open(&worker, Lane::Plain, deadline, interrupt) {
+                Ok(own) => {
+                    worker.give_back(Lane::Plain, own);
+                    home.workers[0].give_back(Lane::Plain, channel);
+                    home.add_owner(worker);
+                    return Ok(());
+                }
+                // It has ended; look again when another may be in its place.
+                Err(error) if error.code == Code::ServiceUnavailable => home.expected += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn schema_over(
@@ -155,6 +193,33 @@ where
         deadline: Deadline,
         interrupt: Interrupt<'_>,
     ) -> Result<Dialled<A::Buffer>> {
+        let mut knocks = worker.knocks();
+        let dialled = loop {
+            knocks -= 1;
+            match self.knock(worker, (mode, lane), chunk, deadline, interrupt) {
+                // Another process has answered, and said so.
+                Err(error)
+                    if (error.code, error.fate) == (Code::ServiceUnavailable, Fate::Rejected)
+                        && knocks > 0 => {}
+                found => break found?,
+            }
+        };
+        if !worker.is_still(&dialled.welcome) {
+            let text = format!("service {:?} has changed since it was found", self.service());
+            return Err(Error::new(Code::ServiceUnavailable, text));
+        }
+        worker.meet(&dialled.welcome);
+        Ok(dialled)
+    }
+
+    fn knock(
+        &self,
+        worker: &Worker<A::Buffer>,
+        (mode, lane): (Mode, Lane),
+        chunk: usize,
+        deadline: Deadline,
+        interrupt: Interrupt<'_>,
+    ) -> Result<Dialled<A::Buffer>> {
         let stream = match (&self.options.target, &worker.lease) {
             (Target::Tcp { host, port, .. }, _) => {
                 dial::tcp(host, *port, self.options.tls.as_ref(), deadline, interrupt)?
@@ -165,19 +230,14 @@ where
         let introduction = Introduction {
             service: self.service(),
             nonce: worker.lease.as_ref().map(|lease| lease.nonce.as_slice()),
+            worker: worker.number(),
             since: worker.since(),
             mode,
             lane,
             token: self.options.token.as_ref(),
             limits: &self.options.limits,
         };
-        let dialled = dial::introduce(stream, introduction, chunk, deadline, interrupt)?;
-        if !worker.is_still(&dialled.welcome) {
-            let text = format!("service {:?} has changed since it was found", self.service());
-            return Err(Error::new(Code::ServiceUnavailable, text));
-        }
-        worker.meet(&dialled.welcome);
-        Ok(dialled)
+        dial::introduce(stream, introduction, chunk, deadline, interrupt)
     }
 
     pub(super) fn not_found(&self) -> Error {

@@ -1,5 +1,6 @@
 //! Where a service lives right now: its processes, the idle connections to each, its schema.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Instant;
@@ -18,6 +19,9 @@ use super::channel::Channel;
 /// Idle connections kept for each process and lane.
 const MOST_IDLE: usize = 64;
 
+/// How often, for each process at a shared port, a certain one of them is knocked for: all in vain once in 10⁷.
+const KNOCKS: u32 = 16;
+
 /// A service's processes as they were found.
 #[derive(Debug)]
 pub struct Home<B> {
@@ -31,6 +35,8 @@ pub struct Home<B> {
     pub sticky: usize,
     /// Processes that should be there.
     pub expected: usize,
+    /// How many of them, from the first, take turns at the calls that need no instance.
+    rotating: usize,
     /// When it was found.
     pub found: Instant,
     next: AtomicUsize,
@@ -41,6 +47,8 @@ pub struct Home<B> {
 pub struct Worker<B> {
     /// Its lease; none over TCP.
     pub lease: Option<LeaseRecord>,
+    /// Over TCP, where several listen on one port: its number, and how many there are. None for whichever answers.
+    seat: Option<(u16, u16)>,
     /// The hash of the schema it was met with: another one has other numbers.
     schema: OnceLock<String>,
     /// The daemon that was met here, and when, as it counts.
@@ -49,11 +57,38 @@ pub struct Worker<B> {
 }
 
 impl<B> Worker<B> {
+    /// The process of this number among several that listen on one TCP port.
+    #[must_use]
+    pub(super) fn seated(number: u16, workers: u16) -> Self {
+        Self { seat: Some((number, workers)), ..Self::new(None) }
+    }
+
+    /// Its number, where the one that answers may be another.
+    pub(super) fn number(&self) -> Option<u16> {
+        self.seat.map(|(number, _)| number)
+    }
+
+    /// How often to knock: the system chooses who answers at a port that is shared.
+    pub(super) fn knocks(&self) -> u32 {
+        self.seat.map_or(1, |(_, workers)| KNOCKS * u32::from(workers))
+    }
+
+    /// Tells it from the others of its service, whichever way it was found.
+    #[must_use]
+    pub fn mark(&self) -> Nonce {
+        match (&self.lease, self.seat) {
+            (Some(lease), _) => lease.nonce,
+            (None, Some((number, _))) => (u128::from(number) + 1).to_le_bytes(),
+            (None, None) => Nonce::default(),
+        }
+    }
+
     /// A process with no connection yet.
     #[must_use]
     pub fn new(lease: Option<LeaseRecord>) -> Self {
         Self {
             lease,
+            seat: None,
             schema: OnceLock::new(),
             since: Mutex::default(),
             idle: [Mutex::default(), Mutex::default()],
@@ -81,11 +116,6 @@ impl<B> Worker<B> {
     /// Takes over what an earlier look at the same process has learnt.
     fn remember(&self, earlier: &Self) {
         *self.since.lock() = earlier.since();
-    }
-
-    fn same_process(&self, other: &Self) -> bool {
-        let nonce = |worker: &Self| worker.lease.as_ref().map(|lease| lease.nonce);
-        nonce(self) == nonce(other)
     }
 
     fn pool(&self, lane: Lane) -> &Mutex<Vec<Channel<B>>> {
@@ -122,12 +152,14 @@ impl<B> Home<B> {
     #[must_use]
     pub fn new(schema: Arc<Schema>, max_frame: usize, workers: Vec<Worker<B>>, expected: usize) -> Self {
         let expected = expected.max(workers.len());
+        let rotating = workers.len();
         Self {
             schema,
             max_frame,
             workers,
             sticky: 0,
             expected,
+            rotating,
             found: Instant::now(),
             next: AtomicUsize::new(0),
         }
@@ -136,7 +168,7 @@ impl<B> Home<B> {
     /// Tells these what is known here of the same processes.
     pub(super) fn acquaint(&self, workers: &[Worker<B>]) {
         for worker in workers {
-            if let Some(known) = self.workers.iter().find(|known| known.same_process(worker)) {
+            if let Some(known) = self.workers.iter().find(|known| known.mark() == worker.mark()) {
                 worker.remember(known);
             }
         }
@@ -145,24 +177,39 @@ impl<B> Home<B> {
     /// The process for a call: the instance's own, or the next one in turn.
     #[must_use]
     pub fn worker(&self, instance: bool) -> &Worker<B> {
-        let count = self.workers.len();
-        let at = match (count, instance) {
-            (1, _) => 0,
+        let at = match (self.rotating, instance) {
             (_, true) => self.sticky,
-            (_, false) => self.next.fetch_add(1, Ordering::Relaxed) % count,
+            (1, false) => 0,
+            (count, false) => self.next.fetch_add(1, Ordering::Relaxed) % count,
         };
         &self.workers[at]
     }
 
-    /// Settles which process has the instance of this canonical key: the highest of the hashes of key and
-    /// nonce (rendezvous hashing), so that a process that comes or goes moves only its own instances.
+    /// Settles which process has the instance of this canonical key.
     pub fn settle(&mut self, key: &[u8]) {
-        let rank = |worker: &Worker<B>| {
-            let nonce = worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce);
-            Sha256::new().chain_update(key).chain_update(nonce).finalize()
-        };
-        self.sticky = (0..self.workers.len()).max_by_key(|&at| rank(&self.workers[at])).unwrap_or(0);
+        let number = |at: &usize| self.workers[*at].lease.as_ref().map_or(0, |lease| lease.worker);
+        self.sticky = (0..self.workers.len()).max_by_key(|at| rank(key, number(at))).unwrap_or(0);
     }
+
+    /// Adds the process that has the instance, where the others cannot be told apart.
+    pub(super) fn add_owner(&mut self, owner: Worker<B>) {
+        self.sticky = self.workers.len();
+        self.workers.push(owner);
+        self.expected += 1;
+    }
+}
+
+/// A process's rank for an instance, by its number: the one of the highest rank has it (rendezvous hashing), and who
+/// is started in its place has it again.
+fn rank(key: &[u8], number: u16) -> impl Ord + use<> {
+    <[u8; 32]>::from(Sha256::new().chain_update(key).chain_update(number.to_le_bytes()).finalize())
+}
+
+/// The numbers of a service's processes, the highest rank for this key first.
+pub(super) fn ranked(key: &[u8], workers: u16) -> Vec<u16> {
+    let mut numbers: Vec<u16> = (0..workers).collect();
+    numbers.sort_by_cached_key(|number| Reverse(rank(key, *number)));
+    numbers
 }
 
 type Schemas = DashMap<String, Arc<Schema>>;

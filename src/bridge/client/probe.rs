@@ -22,6 +22,7 @@ pub fn probe(lease: &LeaseRecord, interrupt: Interrupt<'_>) -> Liveness {
     let introduction = Introduction {
         service: &lease.service,
         nonce: Some(&lease.nonce),
+        worker: None,
         since: None,
         mode: Mode::OneCall,
         lane: Lane::Plain,

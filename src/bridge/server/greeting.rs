@@ -181,6 +181,10 @@ fn check(hello: &Hello, host: &Host<'_>) -> Result<()> {
             "another process answers here than the lease names",
         ));
     }
+    if let Some(wanted) = hello.worker.filter(|wanted| *wanted != ours.worker) {
+        let text = format!("here is worker {} of service {:?}, not {wanted}", ours.worker, ours.service);
+        return Err(Error::new(Code::ServiceUnavailable, text));
+    }
     if host.full {
         return Err(Error::new(
             Code::Overloaded,

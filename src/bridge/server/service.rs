@@ -115,6 +115,7 @@ impl<H: Host> Service<H> {
             schema: record.schema.clone(),
             max_frame: limits.max_frame as u64,
             workers: record.workers,
+            worker: record.worker,
             moment: 0,
             proof: None,
         };

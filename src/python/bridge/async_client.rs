@@ -188,7 +188,7 @@ impl Shared {
             _ => Lane::Plain,
         };
         let worker = home.worker(endpoint.is_some_and(|endpoint| endpoint.instance));
-        let nonce = worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce);
+        let nonce = worker.mark();
         let link = self.link(&event_loop, nonce, lane)?;
         link.get().call(&link, home, name, args, kwargs, manner, outcome)
     }

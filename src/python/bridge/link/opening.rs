@@ -31,10 +31,7 @@ pub(super) fn dial(shared: &Shared, nonce: [u8; 16], lane: Lane) -> Result<Found
     let never = || false;
     let mode = (Mode::Multiplexed, lane);
     if let Some(home) = connected.engine.last_home() {
-        let known = home
-            .workers
-            .iter()
-            .find(|worker| worker.lease.as_ref().map_or([0; 16], |lease| lease.nonce) == nonce);
+        let known = home.workers.iter().find(|worker| worker.mark() == nonce);
         if let Some(worker) = known
             && let Ok(dialled) = connected.engine.dial(worker, mode, CHUNK, deadline, &never)
         {
