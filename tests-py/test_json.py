@@ -464,3 +464,9 @@ def test_mutated_texts_are_read_or_refused_as_the_library_does() -> None:
 
 def test_mutated_texts_are_read_or_refused_and_nothing_grows() -> None:
     storm(MUTATIONS, decode)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+def test_a_million_mutated_texts() -> None:
+    storm(max(MUTATIONS, 1_000_000), agree)

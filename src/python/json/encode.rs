@@ -1,12 +1,10 @@
-//! Python values → JSON, told by their exact type first; what derives from such a type is in [`Encoder::derived`].
+//! Python values → JSON, told by their exact type first. What derives from such a type is in `derived`.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use pyo3::{Borrowed, Bound};
 
 use super::refusal::{Outcome, Refusal, Step, key_step};
-use super::unwritten::{refuse, refuse_key};
 use super::{write_number, write_text};
 use crate::core::limits::Limits;
 
@@ -31,16 +29,13 @@ pub(crate) fn encode(
     })
 }
 
-struct Encoder<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Encoder<'a> {
+    pub(super) out: &'a mut Vec<u8>,
     /// The longest that `out` may become.
     end: usize,
     limits: &'a Limits,
     items: usize,
 }
-
-/// What a class of its own may have done wrong.
-const UNLISTED: &str = "its items cannot be listed";
 
 /// Gives one item of a list or tuple, or null past its end.
 type Get = unsafe extern "C" fn(*mut ffi::PyObject, ffi::Py_ssize_t) -> *mut ffi::PyObject;
@@ -68,7 +63,7 @@ impl Encoder<'_> {
 
     /// Writes what most values are, told by their type's address alone, and whether it did. Nothing here runs Python
     /// code, so that a borrowed value will do; but afterwards, if it did not, that may be gone: some may have run.
-    #[inline]
+    #[inline(always)]
     fn simple(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let pointer = value.as_ptr();
         // SAFETY: `value` is a live object.
@@ -96,41 +91,9 @@ impl Encoder<'_> {
         false
     }
 
-    /// An instance of a class of its own that derives from a type of JSON: a scalar is written as that type would be,
-    /// whatever its own `str` says; a container says itself what its items are.
-    #[cold]
-    #[inline(never)]
-    fn derived(&mut self, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
-        let pointer = value.as_ptr();
-        // SAFETY: a live object's type is read; then it is what each reader wants.
-        unsafe {
-            if ffi::PyUnicode_Check(pointer) != 0 {
-                return self.text(value);
-            }
-            if ffi::PyLong_Check(pointer) != 0 {
-                return self.integer(value);
-            }
-            if ffi::PyFloat_Check(pointer) != 0 {
-                write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
-                return Ok(());
-            }
-            if ffi::PyList_Check(pointer) != 0 || ffi::PyTuple_Check(pointer) != 0 {
-                self.enter(depth)?;
-                let items = Bound::from_owned_ptr_or_opt(value.py(), ffi::PySequence_List(pointer));
-                let items = items.ok_or_else(|| Refusal::fetched(value.py(), UNLISTED))?;
-                return self.list(&items, depth + 1);
-            }
-            if ffi::PyDict_Check(pointer) != 0 {
-                self.enter(depth)?;
-                return self.mapping(value, depth + 1);
-            }
-        }
-        Err(refuse(value))
-    }
-
     /// Refuses to step into a container at `depth` that is one too deep.
     #[inline]
-    fn enter(&self, depth: usize) -> Outcome<()> {
+    pub(super) fn enter(&self, depth: usize) -> Outcome<()> {
         if depth < self.limits.max_depth { Ok(()) } else { Err(self.too_deep()) }
     }
 
@@ -142,7 +105,7 @@ impl Encoder<'_> {
 
     /// Counts the items of a container, each of which takes two bytes at least.
     #[inline]
-    fn count(&mut self, items: usize) -> Outcome<()> {
+    pub(super) fn count(&mut self, items: usize) -> Outcome<()> {
         self.items = self.items.saturating_add(items);
         if self.items > self.limits.max_items {
             return Err(Refusal::new(format!("more than {} items (max_items)", self.limits.max_items)));
@@ -162,7 +125,7 @@ impl Encoder<'_> {
     }
 
     /// A text that is UTF-8 and no longer than there is room.
-    #[inline]
+    #[inline(always)]
     fn simple_text(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let mut size = 0;
         // SAFETY: a str; what is returned lives as long as it does.
@@ -183,7 +146,7 @@ impl Encoder<'_> {
     }
 
     #[cold]
-    fn text(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
+    pub(super) fn text(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
         if self.simple_text(value.as_borrowed()) {
             return Ok(());
         }
@@ -192,7 +155,7 @@ impl Encoder<'_> {
     }
 
     /// An int of 64 bits.
-    #[inline]
+    #[inline(always)]
     fn simple_integer(&mut self, value: Borrowed<'_, '_, PyAny>) -> bool {
         let mut overflow = 0;
         // SAFETY: an int.
@@ -204,7 +167,7 @@ impl Encoder<'_> {
     }
 
     #[cold]
-    fn integer(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
+    pub(super) fn integer(&mut self, value: &Bound<'_, PyAny>) -> Outcome<()> {
         if self.simple_integer(value.as_borrowed()) {
             Ok(())
         } else {
@@ -213,14 +176,14 @@ impl Encoder<'_> {
     }
 
     #[inline]
-    fn boolean(&mut self, value: Borrowed<'_, '_, PyAny>) {
+    pub(super) fn boolean(&mut self, value: Borrowed<'_, '_, PyAny>) {
         // SAFETY: a pointer is compared.
         let is_true = value.as_ptr() == unsafe { ffi::Py_True() };
         let word: &[u8] = if is_true { b"true" } else { b"false" };
         self.out.extend_from_slice(word);
     }
 
-    fn list(&mut self, list: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
+    pub(super) fn list(&mut self, list: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
         // SAFETY: a list.
         let len = unsafe { ffi::PyList_Size(list.as_ptr()) };
         self.sequence(list, len.cast_unsigned(), ffi::PyList_GetItem, depth)
@@ -292,37 +255,11 @@ impl Encoder<'_> {
 
     /// Ends a dict, with its brace in the place of the last comma.
     #[inline]
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         match self.out.last_mut() {
             Some(last @ b',') => *last = b'}',
             _ => self.out.push(b'}'),
         }
-    }
-
-    /// A dict of a class of its own.
-    fn mapping(&mut self, dict: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
-        let py = dict.py();
-        // SAFETY: a dict; the result is a new reference to a list.
-        let items = unsafe {
-            if ffi::PyDict_Size(dict.as_ptr()) == 0 {
-                self.out.extend_from_slice(b"{}");
-                return Ok(());
-            }
-            Bound::from_owned_ptr_or_opt(py, ffi::PyMapping_Items(dict.as_ptr()))
-        };
-        let items = items.ok_or_else(|| Refusal::fetched(py, UNLISTED))?;
-        self.count(items.len().unwrap_or(0).saturating_mul(2))?;
-        self.out.push(b'{');
-        for pair in items.try_iter().map_err(Refusal::while_doing(py, UNLISTED))? {
-            let pair = pair.map_err(Refusal::while_doing(py, UNLISTED))?;
-            let pair = pair.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
-            let pair = pair.ok_or_else(|| Refusal::new("its items() are not pairs"))?;
-            let item = |index| pair.get_item(index).map_err(Refusal::while_doing(py, UNLISTED));
-            self.pair(&item(0)?, &item(1)?, depth)?;
-            self.out.push(b',');
-        }
-        self.close();
-        Ok(())
     }
 
     #[inline]
@@ -336,35 +273,15 @@ impl Encoder<'_> {
         self.simple(value)
     }
 
-    fn pair(&mut self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, depth: usize) -> Outcome<()> {
+    pub(super) fn pair(
+        &mut self,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        depth: usize,
+    ) -> Outcome<()> {
         self.key(key).map_err(|refusal| refusal.under(Step::Item))?;
         self.out.push(b':');
         self.value(value, depth).map_err(|refusal| refusal.under(key_step(key)))
-    }
-
-    /// A key that is no text is written as one.
-    fn key(&mut self, key: &Bound<'_, PyAny>) -> Outcome<()> {
-        let pointer = key.as_ptr();
-        // SAFETY: a live object's type is read; then it is what each reader wants.
-        unsafe {
-            if ffi::PyUnicode_Check(pointer) != 0 {
-                return self.text(key);
-            }
-            self.out.push(b'"');
-            if ffi::PyFloat_Check(pointer) != 0 {
-                write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
-            } else if pointer == ffi::Py_None() {
-                self.out.extend_from_slice(b"null");
-            } else if ffi::PyBool_Check(pointer) != 0 {
-                self.boolean(key.as_borrowed());
-            } else if ffi::PyLong_Check(pointer) != 0 {
-                self.integer(key)?;
-            } else {
-                return Err(refuse_key(key));
-            }
-        }
-        self.out.push(b'"');
-        Ok(())
     }
 }
 

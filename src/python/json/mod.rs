@@ -7,6 +7,7 @@
 //! a file for each direction.
 
 mod decode;
+mod derived;
 mod encode;
 mod keys;
 mod read_number;

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use super::decode::Decoder;
 use super::refusal::{Outcome, Refusal};
 use super::scan;
+use super::write_text::append;
 
 impl<'a, 'py> Decoder<'a, 'py> {
     /// The text that begins here, with its quote.
@@ -68,7 +69,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let (plain, rest) = rest.split_at_checked(scan::plain(rest)).unwrap_or_default();
-            text.extend_from_slice(plain);
+            append(text, plain);
             self.at += plain.len();
             match rest.first() {
                 Some(b'"') => {

@@ -28,11 +28,14 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
 #[inline]
 fn short(bytes: &[u8]) -> u64 {
     const NOTHING: u64 = ONES << 5;
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
-        }
-        _ => bytes.iter().fold(NOTHING, |word, &byte| word << 8 | u64::from(byte)),
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    match *bytes {
+        [a] => NOTHING << 8 | u64::from(a),
+        [a, b] => NOTHING << 16 | u64::from(b) << 8 | u64::from(a),
+        [a, b, c] => NOTHING << 24 | u64::from(c) << 16 | u64::from(b) << 8 | u64::from(a),
+        _ => NOTHING,
     }
 }
 

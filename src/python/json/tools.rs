@@ -24,7 +24,7 @@ fn json_encode<'py>(
     value: &Bound<'py, PyAny>,
     changes: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(1 << 10);
     super::encode(py, value, &mut out, &limits(changes)?, "value")?;
     Ok(PyBytes::new(py, &out))
 }

@@ -10,61 +10,91 @@ use super::scan;
 /// Writes a text of UTF-8.
 #[inline]
 pub(super) fn put(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
     let plain = scan::plain(text);
-    if plain == text.len() {
-        append(out, text);
-    } else {
+    if plain < text.len() {
+        out.push(b'"');
         put_escaped(out, text, plain);
+        return out.push(b'"');
     }
-    out.push(b'"');
+    out.reserve(text.len() + 2);
+    // SAFETY: there is room for the text and its quotes.
+    unsafe {
+        let to = out.as_mut_ptr().add(out.len());
+        to.write(b'"');
+        copy(text, to.add(1));
+        to.add(1 + text.len()).write(b'"');
+        out.set_len(out.len() + text.len() + 2);
+    }
 }
 
-/// Appends bytes, of which there are mostly few: those are moved in two words at most, with no call.
+/// Appends bytes of which there are mostly few.
 #[inline]
 pub(super) fn append(out: &mut Vec<u8>, bytes: &[u8]) {
-    let len = bytes.len();
-    if len > 16 {
-        return out.extend_from_slice(bytes);
-    }
-    out.reserve(16);
-    // SAFETY: there is room for as many as are there, and the halves overlap where there are fewer than two words.
+    out.reserve(bytes.len());
+    // SAFETY: there is room for them.
     unsafe {
-        let (from, to) = (bytes.as_ptr(), out.as_mut_ptr().add(out.len()));
-        if len >= 8 {
-            let (first, last) =
-                (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
-            to.cast::<u64>().write_unaligned(first);
-            to.add(len - 8).cast::<u64>().write_unaligned(last);
-        } else if len >= 4 {
-            let (first, last) =
-                (from.cast::<u32>().read_unaligned(), from.add(len - 4).cast::<u32>().read_unaligned());
-            to.cast::<u32>().write_unaligned(first);
-            to.add(len - 4).cast::<u32>().write_unaligned(last);
-        } else {
-            for (index, &byte) in bytes.iter().enumerate() {
-                to.add(index).write(byte);
-            }
-        }
-        out.set_len(out.len() + len);
+        copy(bytes, out.as_mut_ptr().add(out.len()));
+        out.set_len(out.len() + bytes.len());
     }
 }
+
+/// Copies bytes: up to two words without a call, in halves that overlap.
+///
+/// # Safety
+/// There is room for `from.len()` bytes at `to`, which are none of `from`.
+#[inline]
+unsafe fn copy(from: &[u8], to: *mut u8) {
+    let len = from.len();
+    let from = from.as_ptr();
+    // SAFETY: told above; no half goes past the end.
+    unsafe {
+        match len {
+            17.. => to.copy_from_nonoverlapping(from, len),
+            8..=16 => {
+                let halves =
+                    (from.cast::<u64>().read_unaligned(), from.add(len - 8).cast::<u64>().read_unaligned());
+                to.cast::<u64>().write_unaligned(halves.0);
+                to.add(len - 8).cast::<u64>().write_unaligned(halves.1);
+            }
+            4..=7 => {
+                let halves =
+                    (from.cast::<u32>().read_unaligned(), from.add(len - 4).cast::<u32>().read_unaligned());
+                to.cast::<u32>().write_unaligned(halves.0);
+                to.add(len - 4).cast::<u32>().write_unaligned(halves.1);
+            }
+            1..=3 => {
+                to.write(from.read());
+                to.add(len / 2).write(from.add(len / 2).read());
+                to.add(len - 1).write(from.add(len - 1).read());
+            }
+            0 => {}
+        }
+    }
+}
+
+/// What stands behind the backslash of each special byte; `u` where four digits follow.
+const ESCAPES: [u8; 0x60] = {
+    let mut escapes = [b'u'; 0x60];
+    escapes[0x08] = b'b';
+    escapes[b'\t' as usize] = b't';
+    escapes[b'\n' as usize] = b'n';
+    escapes[0x0c] = b'f';
+    escapes[b'\r' as usize] = b'r';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes
+};
 
 /// The same when the byte at `plain` needs an escape.
 fn put_escaped(out: &mut Vec<u8>, mut text: &[u8], mut plain: usize) {
+    out.reserve(text.len() + text.len() / 8);
     loop {
         let (before, rest) = text.split_at(plain);
-        out.extend_from_slice(before);
+        append(out, before);
         let Some((&special, rest)) = rest.split_first() else { return };
-        match special {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            other => put_unit(out, u16::from(other)),
+        match ESCAPES.get(usize::from(special)) {
+            Some(&letter) if letter != b'u' => out.extend_from_slice(&[b'\\', letter]),
+            _ => put_unit(out, u16::from(special)),
         }
         text = rest;
         plain = scan::plain(text);
