@@ -155,7 +155,7 @@ impl HubMember {
             })?,
             Err(error) => write(&none, Some(&failure(py, &error, to.is_some())))?,
         };
-        Self::push(this, message, None).map(drop)
+        Self::reply(this, message)
     }
 
     /// Tells of a failure in the service's own code.

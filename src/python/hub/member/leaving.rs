@@ -162,7 +162,7 @@ impl HubMember {
                 for held in held {
                     let text = "the service was stopped before the message was sent";
                     let error = Error::new(Code::ServiceUnavailable, text).with_fate(Fate::NotSent);
-                    waiting::fail(held.future.bind(py), &raise(py, &error));
+                    held.give_up(this, &raise(py, &error));
                 }
                 if let Some(opened) = opened {
                     let _ = opened.bind(py).call_method0(intern!(py, "cancel"));

@@ -15,11 +15,19 @@ use super::waiting::{self, Waiter};
 
 /// A message for which there is no room, and whoever waits until there is.
 pub(super) struct Held {
-    pub(super) message: Vec<u8>,
-    /// The call that it makes.
-    pub(super) call: Option<u64>,
-    pub(super) future: Py<PyAny>,
+    message: Vec<u8>,
+    from: From,
     pub(super) deadline: Instant,
+}
+
+/// Who has something to say, and hears when it cannot be said.
+pub(super) enum From {
+    /// Code that awaits this future until there is room.
+    Sender(Py<PyAny>),
+    /// The call of this number, which has a deadline of its own.
+    Call(u64),
+    /// A handler that has ended.
+    Handler,
 }
 
 impl HubMember {
@@ -32,7 +40,18 @@ impl HubMember {
         member.check(this.py())?;
         let message =
             member.codec.write(member.member.writer(), head, data, Extra::Nothing, &member.limits)?;
-        Self::push(this, message, None)
+        if Self::push(this, &message, None)? {
+            return Ok(None);
+        }
+        let py = this.py();
+        let future = member.event_loop(py)?.call_method0(intern!(py, "create_future"))?;
+        Self::hold(this, message, From::Sender(future.clone().unbind()))?;
+        Ok(Some(future))
+    }
+
+    /// Sends an answer.
+    pub(super) fn reply(this: &Bound<'_, Self>, message: Vec<u8>) -> PyResult<()> {
+        if Self::push(this, &message, None)? { Ok(()) } else { Self::hold(this, message, From::Handler) }
     }
 
     pub(super) fn ask<'py>(
@@ -76,7 +95,11 @@ impl HubMember {
         let extra = Extra::Request(Wanted { call, timeout });
         let written =
             member.codec.write(member.member.writer(), action.as_bytes(), data, extra, &member.limits);
-        if let Err(error) = written.and_then(|message| Self::push(this, message, Some(call))) {
+        let asked = written.and_then(|message| match Self::push(this, &message, Some(call))? {
+            true => Ok(()),
+            false => Self::hold(this, message, From::Call(call)),
+        });
+        if let Err(error) = asked {
             drop(member.state.lock().place.calls.forget(call));
             return Err(error);
         }
@@ -84,67 +107,54 @@ impl HubMember {
         Ok(future)
     }
 
-    /// Leaves a message to the next flush, or holds it until there is room: then a future is returned.
-    pub(super) fn push<'py>(
-        this: &Bound<'py, Self>,
-        message: Vec<u8>,
-        call: Option<u64>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// Leaves a message to the next flush; `false` when there is no room for it.
+    fn push(this: &Bound<'_, Self>, message: &[u8], call: Option<u64>) -> PyResult<bool> {
         let py = this.py();
         let member = this.get();
-        if message.len() > member.bounds.max_message {
-            let text = format!(
-                "a message of {} bytes is over the limit of {} (IRONBRIDGE_HUB_MAX_MESSAGE)",
-                message.len(),
-                member.bounds.max_message
-            );
+        let most = member.bounds.max_message;
+        if message.len() > most {
+            let size = message.len();
+            let text =
+                format!("a message of {size} bytes is over the limit of {most} (IRONBRIDGE_HUB_MAX_MESSAGE)");
             return Err(raise(py, &Error::new(Code::Payload, text)));
         }
         let flush = {
             let mut state = member.state.lock();
             let mut outbox = member.member.outbox();
             if !state.held.is_empty() || outbox.is_full() {
-                drop(outbox);
-                drop(state);
-                return Self::hold(this, message, call).map(Some);
+                return Ok(false);
             }
             if let Some(call) = call {
                 state.place.calls.sent_as(call, outbox.added());
             }
-            outbox.add(&message);
+            outbox.add(message);
             !state.in_turn && state.event_loop.is_some() && !std::mem::replace(&mut state.flush_is_due, true)
         };
         if flush {
             let event_loop = member.event_loop(py)?;
             event_loop.call_method1(intern!(py, "call_soon"), (this.getattr(intern!(py, "_flush"))?,))?;
         }
-        Ok(None)
+        Ok(true)
     }
 
-    fn hold<'py>(
-        this: &Bound<'py, Self>,
-        message: Vec<u8>,
-        call: Option<u64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = this.py();
+    /// Keeps a message until there is room for it.
+    fn hold(this: &Bound<'_, Self>, message: Vec<u8>, from: From) -> PyResult<()> {
         let member = this.get();
-        let future = member.event_loop(py)?.call_method0(intern!(py, "create_future"))?;
         let deadline = Instant::now() + member.bounds.send_timeout;
+        let most = member.bounds.outbox_messages;
         {
             let mut state = member.state.lock();
-            if state.held.len() >= member.bounds.outbox_messages {
+            if state.held.len() >= most {
                 drop(state);
                 let text = format!(
-                    "{} messages wait for the hub: await what you send (IRONBRIDGE_HUB_OUTBOX_MESSAGES)",
-                    member.bounds.outbox_messages
+                    "{most} messages wait for room to be sent: await what you send (IRONBRIDGE_HUB_OUTBOX_MESSAGES)"
                 );
-                return Err(raise(py, &Error::new(Code::Overloaded, text)));
+                return Err(raise(this.py(), &Error::new(Code::Overloaded, text)));
             }
-            state.held.push_back(Held { message, call, future: future.clone().unbind(), deadline });
+            state.held.push_back(Held { message, from, deadline });
         }
         member.member.want_room();
-        Self::arm(this, deadline)?;
-        Ok(future)
+        Self::arm(this, deadline)
     }
 
     /// The outbox has room for some of what is held.
@@ -158,11 +168,11 @@ impl HubMember {
             while !outbox.is_full()
                 && let Some(held) = state.held.pop_front()
             {
-                if let Some(call) = held.call {
+                if let From::Call(call) = held.from {
                     state.place.calls.sent_as(call, outbox.added());
                 }
                 outbox.add(&held.message);
-                taken.push(held.future);
+                taken.push(held);
             }
             !state.held.is_empty()
         };
@@ -170,8 +180,10 @@ impl HubMember {
         if more {
             member.member.want_room();
         }
-        for future in taken {
-            waiting::resolve(future.bind(py), &py.None().into_bound(py));
+        for held in taken {
+            if let From::Sender(future) = held.from {
+                waiting::resolve(future.bind(py), &py.None().into_bound(py));
+            }
         }
         Self::left_yet(this)
     }
@@ -199,7 +211,18 @@ impl HubMember {
                 member.bounds.send_timeout.as_secs_f64()
             );
             let error = Error::new(Code::DeadlineExceeded, text).with_fate(Fate::NotSent);
-            waiting::fail(held.future.bind(py), &raise(py, &error));
+            held.give_up(this, &raise(py, &error));
+        }
+    }
+}
+
+impl Held {
+    /// Tells whoever has said it that it was not sent.
+    pub(super) fn give_up(self, this: &Bound<'_, HubMember>, error: &PyErr) {
+        match self.from {
+            From::Sender(future) => waiting::fail(future.bind(this.py()), error),
+            From::Call(_) => {}
+            From::Handler => HubMember::failed(this, error, "an answer"),
         }
     }
 }
