@@ -2,7 +2,10 @@
 
 mod dial;
 pub mod endpoint;
+pub mod limits;
 pub mod member;
 pub mod message;
+mod place;
+pub mod server;
 pub mod socket;
 pub mod zmtp;

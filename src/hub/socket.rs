@@ -47,6 +47,14 @@ impl Socket {
         send_now(&self.0, bytes)
     }
 
+    /// Another descriptor of the same connection.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        Ok(Self(Private::new(self.0.as_fd().try_clone_to_owned()?)))
+    }
+
     /// Ends the connection for both sides, and for every process that shares the descriptor.
     pub fn close(&self) {
         // An error here means that it has already ended.

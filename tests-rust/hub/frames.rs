@@ -45,19 +45,28 @@ proptest! {
     }
 
     #[test]
-    fn rooms_can_be_lent_and_taken_back(bodies in vec(vec(any::<u8>(), 0..100), 1..20)) {
+    fn many_decoders_share_one_room(bodies in vec(vec(any::<u8>(), 0..2000), 1..20), piece in 1_usize..3000) {
         let mut room = vec![0; 4096];
-        for body in bodies {
-            let mut frames = Frames::new(Role::Pull, MAX);
-            frames.give_room(&mut room);
-            let mut bytes = Vec::new();
-            message(&mut bytes, &[&body]);
-            frames.extend(&bytes);
-            prop_assert!(frames.take_room().is_none());
-            prop_assert_eq!(frames.next().unwrap(), Some(Event::Message(&body)));
-            room = frames.take_room().unwrap();
-            prop_assert_eq!(room.len(), 4096);
+        let mut bytes = Vec::new();
+        for body in &bodies {
+            message(&mut bytes, &[body]);
         }
+        let mut all = [Frames::new(Role::Pull, MAX), Frames::new(Role::Pull, MAX)];
+        let mut seen = [Vec::new(), Vec::new()];
+        for part in bytes.chunks(piece) {
+            for (frames, seen) in all.iter_mut().zip(&mut seen) {
+                frames.lend(&mut room);
+                frames.extend(part);
+                while let Some(event) = frames.next().unwrap() {
+                    seen.push(format!("{event:?}"));
+                }
+                frames.settle(&mut room);
+                prop_assert!(room.len() >= 4096);
+            }
+        }
+        let told: Vec<_> = bodies.iter().map(|body| format!("{:?}", Event::Message(body))).collect();
+        prop_assert_eq!(&seen[0], &told);
+        prop_assert_eq!(&seen[1], &told);
     }
 }
 

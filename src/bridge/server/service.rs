@@ -19,7 +19,7 @@ use crate::core::error::{Code, Error, Result};
 use crate::core::instances::{CacheOptions, InstanceCache};
 use crate::core::limits::Limits;
 use crate::core::observe::{Observers, Statistics};
-use crate::core::platform::process::ParentWatch;
+use crate::core::platform::process::{ParentWatch, raise_descriptor_limit};
 use crate::core::platform::socket::listen_tcp;
 
 use super::call::Call;
@@ -225,12 +225,4 @@ fn watch(parent: Option<u32>) -> Result<Option<ParentWatch>> {
             Err(Error::new(Code::Configuration, "the process that started this service has ended already"))
         }
     }
-}
-
-/// Thousands of callers need thousands of descriptors; the usual soft limit is 1,024.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
 }

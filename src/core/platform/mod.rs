@@ -11,3 +11,6 @@ pub mod readiness;
 #[allow(unsafe_code, reason = "no safe wrapper of a thread's signal mask")]
 pub mod signals;
 pub mod socket;
+#[cfg(feature = "zmq")]
+#[allow(unsafe_code, reason = "the runtime trusts that a descriptor stays open")]
+pub mod watched;

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Resource, getpid, getppid, getrlimit, pidfd_open, setrlimit};
 
 use super::socket::{Interest, wait};
 
@@ -27,6 +27,14 @@ pub fn parent_pid() -> u32 {
 #[must_use]
 pub fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Raises the soft limit of open files to the hard one: thousands of callers need thousands of descriptors, and the
+/// usual soft limit is 1,024.
+pub fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Whether a process of this number runs now. One that has ended and was not waited for does not count.

@@ -8,6 +8,9 @@ const GROWTH: usize = 64 << 10;
 /// An empty buffer larger than this is given back.
 const KEPT: usize = 256 << 10;
 
+/// Up to this much moves between a decoder's own buffer and a shared one.
+const SMALL: usize = 16 << 10;
+
 /// What a peer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -101,19 +104,32 @@ impl Frames {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Takes the buffer of an idle decoder along, for another one: many connections can share one buffer. `None`
-    /// when something is in it.
-    pub fn take_room(&mut self) -> Option<Vec<u8>> {
-        self.is_empty().then(|| {
-            (self.start, self.end) = (0, 0);
-            std::mem::take(&mut self.buffer)
-        })
+    /// Moves into a larger buffer that many decoders share in turn, unless much has arrived already. Read, take the
+    /// events, then [`Frames::settle`].
+    pub fn lend(&mut self, room: &mut Vec<u8>) {
+        let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let length = pending.len();
+        if length <= SMALL
+            && room.len() > self.buffer.len()
+            && let Some(place) = room.get_mut(..length)
+        {
+            place.copy_from_slice(pending);
+            std::mem::swap(&mut self.buffer, room);
+            (self.start, self.end) = (0, length);
+            *room = Vec::new();
+        }
     }
 
-    /// Gives a decoder that has no buffer this one.
-    pub fn give_room(&mut self, room: &mut Vec<u8>) {
-        if self.buffer.is_empty() {
-            std::mem::swap(&mut self.buffer, room);
+    /// Gives the shared buffer back, and keeps just what has not been handed out.
+    pub fn settle(&mut self, room: &mut Vec<u8>) {
+        let pending = self.buffer.get(self.start..self.end).unwrap_or_default();
+        if pending.len() <= SMALL && (room.is_empty() || self.buffer.len() > KEPT) {
+            let own = pending.to_vec();
+            (self.start, self.end) = (0, own.len());
+            let left = std::mem::replace(&mut self.buffer, own);
+            if room.is_empty() && left.len() <= KEPT {
+                *room = left;
+            }
         }
     }
 
