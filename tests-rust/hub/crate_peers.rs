@@ -6,8 +6,10 @@ use std::os::unix::net::UnixStream;
 use tokio::runtime::Runtime;
 use zeromq::{Endpoint, PubSocket, PullSocket, PushSocket, Socket, SocketRecv, SocketSend, SubSocket};
 
+use ironbridge::hub::server::ServerStats;
 use ironbridge::hub::zmtp::{Event, Role};
 
+use crate::place::Place;
 use crate::wire::Wire;
 
 fn runtime() -> Runtime {
@@ -116,7 +118,7 @@ fn its_sub_subscribes_in_a_way_that_is_understood() {
     });
     let mut wire = Wire::meet(Box::new(listener.accept().unwrap().0), Role::Pub, None, true).unwrap();
     let mut told = || {
-        wire.next(|event| match event {
+        wire.read_on(|event| match event {
             Event::Subscribe(prefix) => Some(("subscribe", prefix.to_vec())),
             Event::Cancel(prefix) => Some(("cancel", prefix.to_vec())),
             _ => None,
@@ -128,4 +130,25 @@ fn its_sub_subscribes_in_a_way_that_is_understood() {
     wire.send(b"a:hello");
     let got = runtime.block_on(hearing).unwrap();
     assert_eq!(got.get(0).unwrap().as_ref(), b"a:hello");
+}
+
+#[test]
+fn its_sockets_meet_at_our_hub() {
+    let runtime = runtime();
+    for place in [Place::new(), Place::tcp()] {
+        runtime.block_on(async {
+            let (mut push, mut subscriber) = (PushSocket::new(), SubSocket::new());
+            push.connect(&place.server.receiver().to_string()).await.unwrap();
+            subscriber.connect(&place.server.sender().to_string()).await.unwrap();
+            subscriber.subscribe("a:").await.unwrap();
+            let wanted = |stats: &ServerStats| stats.subscribers.iter().any(|sub| sub.subscriptions == 1);
+            while !wanted(&place.server.stats()) {
+                tokio::task::yield_now().await;
+            }
+            push.send("b:1".into()).await.unwrap();
+            push.send("a:2".into()).await.unwrap();
+            let got = subscriber.recv().await.unwrap();
+            assert_eq!(got.get(0).unwrap().as_ref(), b"a:2");
+        });
+    }
 }

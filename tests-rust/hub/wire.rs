@@ -1,5 +1,6 @@
 //! A plain client of ours: a blocking socket, the handshake, frames.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use ironbridge::core::error::{Error, Result};
 use ironbridge::core::secret::Secret;
-use ironbridge::hub::zmtp::{Event, Frames, Handshake, Peer, Role, message, subscribe};
+use ironbridge::hub::zmtp::{Event, Frames, Handshake, Peer, Role, message, ping, subscribe};
 
 /// What must come comes by then, also on a machine that is busy.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -35,6 +36,7 @@ pub(crate) struct Wire {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) frames: Frames,
     pub(crate) peer: Peer,
+    kept: VecDeque<Vec<u8>>,
 }
 
 impl Wire {
@@ -60,7 +62,7 @@ impl Wire {
             let _ = stream.write_all(&handshake.output());
             if let (used, Some(peer)) = fed? {
                 frames.extend(&room[used..count]);
-                return Ok(Self { stream, frames, peer });
+                return Ok(Self { stream, frames, peer, kept: VecDeque::new() });
             }
         }
     }
@@ -77,8 +79,26 @@ impl Wire {
         self.stream.write_all(&out).unwrap();
     }
 
+    /// Asks for a pong and waits for it. What comes before is kept.
+    pub(crate) fn ping(&mut self) {
+        let mut out = Vec::new();
+        ping(&mut out, 0, b"here?");
+        self.stream.write_all(&out).unwrap();
+        let mut kept = std::mem::take(&mut self.kept);
+        self.read_on(|event| match event {
+            Event::Pong => Some(()),
+            Event::Message(body) => {
+                kept.push_back(body.to_vec());
+                None
+            }
+            _ => None,
+        })
+        .unwrap();
+        self.kept = kept;
+    }
+
     /// The next event, handed to `take` until it returns something; `None` when the peer has closed.
-    pub(crate) fn next<T>(&mut self, mut take: impl FnMut(Event<'_>) -> Option<T>) -> Option<T> {
+    pub(crate) fn read_on<T>(&mut self, mut take: impl FnMut(Event<'_>) -> Option<T>) -> Option<T> {
         loop {
             while let Some(event) = self.frames.next().unwrap() {
                 if let Some(found) = take(event) {
@@ -96,6 +116,13 @@ impl Wire {
     }
 
     pub(crate) fn message(&mut self) -> Vec<u8> {
-        self.next(|event| if let Event::Message(body) = event { Some(body.to_vec()) } else { None }).unwrap()
+        self.try_message().expect("the peer has closed")
+    }
+
+    /// `None` when the peer has closed.
+    pub(crate) fn try_message(&mut self) -> Option<Vec<u8>> {
+        self.kept.pop_front().or_else(|| {
+            self.read_on(|event| if let Event::Message(body) = event { Some(body.to_vec()) } else { None })
+        })
     }
 }

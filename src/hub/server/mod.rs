@@ -115,8 +115,8 @@ impl Server {
         let own = Arc::clone(&shared);
         let body = move || {
             runtime.block_on(run(&own, sender, receiver));
-            // All connections end here.
             drop(runtime);
+            own.switch.lock().close();
             *own.ended.lock() = true;
             own.end.notify_all();
         };

@@ -363,6 +363,14 @@ impl Switch {
         }
     }
 
+    /// Ends all connections, whose tasks have ended.
+    pub(super) fn close(&mut self) {
+        self.seats.clear();
+        self.free.clear();
+        self.touched.clear();
+        self.subscriptions = Subscriptions::new();
+    }
+
     /// Whether nothing waits for anyone.
     pub(super) fn is_quiet(&self) -> bool {
         self.seats.iter().flatten().all(|seat| seat.outbox.is_empty())

@@ -48,7 +48,7 @@ pub(super) fn check_beginning(bytes: &[u8]) -> Result<()> {
 }
 
 /// What a peer's greeting says: its minor version, when it is one whose mechanism is ours too.
-pub(super) fn read(bytes: &[u8], ours: &[u8]) -> Result<u8> {
+pub(super) fn read(bytes: &[u8], ours: &[u8], as_server: bool) -> Result<u8> {
     check_beginning(bytes)?;
     let field = bytes.get(MECHANISM..AS_SERVER).unwrap_or_default();
     let name = field.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -60,23 +60,21 @@ pub(super) fn read(bytes: &[u8], ours: &[u8]) -> Result<u8> {
             1
         });
     }
-    let (code, text) = match (ours == SECRET, name == SECRET) {
-        (true, _) => (
+    let (code, text) = if ours == SECRET && as_server {
+        (
             Code::Authentication,
-            "the peer gives no proof that it knows the hub's secret: give it the same secret".to_owned(),
-        ),
-        (_, true) => (
+            "the peer does not prove that it knows the hub's secret: give it the same".to_owned(),
+        )
+    } else if ours == SECRET {
+        (
             Code::Authentication,
-            "the peer wants proof of a secret, and here is none: give the same secret on both sides"
-                .to_owned(),
-        ),
-        _ => (
-            Code::Protocol,
-            format!(
-                "the peer asks for the mechanism {:?}, and a hub has NULL",
-                String::from_utf8_lossy(name)
-            ),
-        ),
+            "the hub asks for no secret, and here is one: give both sides the same".to_owned(),
+        )
+    } else if name == SECRET {
+        (Code::Authentication, "the peer has a secret, and here is none: give both sides the same".to_owned())
+    } else {
+        let name: String = String::from_utf8_lossy(name).escape_debug().collect();
+        (Code::Protocol, format!("the peer asks for the mechanism {name:?}, and a hub has NULL"))
     };
     Err(Error::new(code, text))
 }

@@ -146,7 +146,7 @@ impl Handshake {
     fn advance(&mut self, whole: &[u8]) -> Result<Option<Peer>> {
         if matches!(self.step, Step::Greeting) {
             let mechanism = if self.secret.is_some() { SECRET } else { NULL };
-            self.minor = greeting::read(whole, mechanism)?;
+            self.minor = greeting::read(whole, mechanism, self.as_server)?;
             self.begin()?;
             return Ok(None);
         }
