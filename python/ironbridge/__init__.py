@@ -1,19 +1,20 @@
 """Microservices for Python on one native engine.
 
-`ironbridge.bridge` makes a decorated class a daemon that any process calls.
+`ironbridge.bridge` makes a decorated class a daemon that any process calls; `ironbridge.hub` makes it a service
+among others around a ZeroMQ hub.
 """
 
 from __future__ import annotations
 
 from .errors import IronbridgeError
-from .service import action
+from .service import action, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import bridge, errors
+    from . import bridge, errors, hub
     from ._engine import __version__
 
-__all__ = ["IronbridgeError", "__version__", "action", "bridge", "errors"]
+__all__ = ["IronbridgeError", "__version__", "action", "bridge", "errors", "hub", "task"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,6 +3,7 @@
 Times are in seconds. Errors are those of `ironbridge.errors`.
 """
 
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal, NotRequired, Self, TypedDict, final
 
@@ -12,12 +13,15 @@ __all__ = [
     "Call",
     "Client",
     "Endpoint",
+    "HubMember",
     "Server",
     "__version__",
     "_canonical",
     "_decode_arguments",
+    "_decode_msgpack",
     "_decode_value",
     "_encode_arguments",
+    "_encode_msgpack",
     "_encode_value",
     "_time_arguments",
     "_time_json",
@@ -250,6 +254,73 @@ def daemon_statistics(service: str, nonce: str, timeout: float) -> str:
         ServiceNotFound: no daemon of that name and nonce holds its lease.
         ServiceUnavailable: it does not answer within `timeout`.
     """
+
+class _HubService(TypedDict):
+    """A service that was heard at the hub."""
+
+    name: str
+    instance: str | None
+    actions: list[str]
+    last_seen: float
+    native: bool
+
+class _HubLeft(TypedDict):
+    """What a service left undone at its end."""
+
+    unsent: int
+    cancelled: int
+
+@final
+class HubMember:
+    """A service's place at a hub. All on the loop's thread, but `stats`."""
+
+    def __new__(
+        cls,
+        *,
+        name: str,
+        sender: str,
+        receiver: str,
+        actions: dict[str, Callable[..., Any]],
+        hooks: dict[str, Callable[..., Any]],
+        dumps: Callable[[Any], str | bytes] | None = None,
+        loads: Callable[[Any], Any] | None = None,
+        host: Literal["auto", "never"] = "auto",
+        secret: str | None = None,
+        options: dict[str, float] | None = None,
+    ) -> Self:
+        """An action is called with the asking service's name and the data. Hooks, each optional: `connect()`,
+        `new_service(service, actions)`, `broadcast(service, data)`, `response(service, data)`,
+        `service_lost(service, instance)`, `error(exception, where)`, `state(state)`. A coroutine that either
+        returns is run. Without `dumps` and `loads` messages are JSON, natively.
+
+        Raises:
+            ConfigurationError: a name, an endpoint, the secret or an option cannot be.
+        """
+
+    @property
+    def instance(self) -> str: ...
+    def open(self, event_loop: AbstractEventLoop) -> Future[None]:
+        """Joins the hub, and joins again whenever it is lost; done when the own registration came back."""
+
+    def broadcast(self, data: Any) -> Future[None] | None:
+        """Nothing is returned when the outbox has taken it, else what is done once it has."""
+
+    def request(self, action: str, data: Any) -> Future[None] | None: ...
+    def respond(self, service: str, data: Any) -> Future[None] | None: ...
+    def call(self, action: str, data: Any, timeout: float | None = None) -> Future[Any]:
+        """Cancelling what is returned gives the call up."""
+
+    def call_all(self, action: str, data: Any, timeout: float | None = None) -> Future[list[tuple[str, Any]]]: ...
+    def services(self) -> list[_HubService]: ...
+    def stats(self) -> dict[str, Any]: ...
+    def drain(self, grace: float) -> Future[_HubLeft]:
+        """Lets running handlers end, sends what waits, and tells that it leaves."""
+
+    def close(self) -> None: ...
+
+# Plain msgpack, which any of its readers reads.
+def _encode_msgpack(value: object) -> bytes: ...
+def _decode_msgpack(payload: bytes) -> Any: ...
 
 # The codec of values by itself, for tests and tools. `changes` are of the limits max_frame, max_depth, max_items and
 # out_of_band. A buffer is a bytearray where the receiver is to have one.

@@ -3,7 +3,8 @@
     python -m ironbridge.compat program.py [arguments]
     python -m ironbridge.compat -m package.module [arguments]
 
-`import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts.
+`import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts;
+`from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 # The originals' import names, and the faces that stand in for them.
-FACES = {"metabridge": "ironbridge.bridge"}
+FACES = {
+    "metabridge": "ironbridge.bridge",
+    "aiofase": "ironbridge._hub.original",
+    "aiofase.microservice": "ironbridge._hub.original",
+    "aiofase.server": "ironbridge._hub.original",
+}
 
 _USAGE = "usage: python -m ironbridge.compat (program.py | -m module) [arguments]"
 
@@ -26,10 +33,26 @@ _installed = False
 def install() -> None:
     """Makes the originals' import names give our faces in this process, also where one is installed."""
     global _installed
+    if _installed:
+        return
     from importlib import import_module
+    from importlib.machinery import ModuleSpec
 
-    for original, face in FACES.items():
-        sys.modules[original] = import_module(face)
+    class Finder:
+        """Finds and loads a face by an original's name, when it is imported: programs pay for what they use."""
+
+        def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+            return ModuleSpec(name, self, is_package=name == "aiofase") if name in FACES else None  # type: ignore[arg-type]
+
+        def create_module(self, spec: ModuleSpec) -> None: ...
+
+        def exec_module(self, module: ModuleType) -> None:
+            # What stands here when this returns is what is imported: the face under its own name.
+            sys.modules[module.__name__] = import_module(FACES[module.__name__])
+
+    for original in FACES:
+        sys.modules.pop(original, None)
+    sys.meta_path.insert(0, Finder())
     _installed = True
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound="Callable[..., Any] | staticmethod[Any, Any] | classmethod[Any, Any, Any]")
 
-__all__ = ["Endpoint", "Mark", "action", "collect", "mark", "schema"]
+__all__ = ["Endpoint", "Mark", "action", "collect", "mark", "schema", "task"]
 
 SCHEMA_VERSION = 1
 _ATTRIBUTE = "__ironbridge__"
@@ -98,6 +98,26 @@ def action(target: Any = None, *, name: str | None = None) -> Any:
     return mark(target, name)
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def task(target: F) -> F: ...
+    @overload
+    def task(target: str | None = None, *, name: str | None = None) -> Callable[[F], F]: ...
+
+
+def task(target: Any = None, *, name: str | None = None) -> Any:
+    """Marks a method as a task, which starts when its service does: `@task`, `@task("x")` or `@task(name="x")`.
+
+    Raises:
+        ConfigurationError: what is decorated is no function.
+    """
+    if target is None or isinstance(target, str):
+        chosen = name if target is None else target
+        return lambda function: mark(function, chosen, "task")
+    return mark(target, name, "task")
+
+
 class Endpoint:
     """One function of a service that others may call.
 
@@ -123,11 +143,11 @@ class Endpoint:
         self.coroutine = _signatures.is_coroutine(function)
 
 
-def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]]) -> list[Endpoint]:
+def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]], kind: str = "action") -> list[Endpoint]:
     """The endpoints of a class (its marked methods, inherited ones too) and of registered functions.
 
     An endpoint answers to its given names and, where no other endpoint claims it, to its
-    attribute's name.
+    attribute's name. `kind` says which marks count: ``"action"`` or ``"task"``.
 
     Raises:
         ConfigurationError: two endpoints are given the same name.
@@ -137,6 +157,7 @@ def collect(owner: type | None, functions: Mapping[str, Callable[..., Any]]) -> 
         found += [
             (given.names or (attribute,), attribute, *_bound(owner, attribute))
             for attribute, given in _marked(owner).items()
+            if given.kind == kind
         ]
     found += [((name,), name, "function", function) for name, function in functions.items()]
     taken: dict[str, str] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from .._logs import short, visible
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
     Args: TypeAlias = tuple[Any, ...]
     Kwargs: TypeAlias = dict[str, Any]
-
-_LONGEST = 200
 
 
 def logger(service: str | None = None) -> logging.Logger:
@@ -33,12 +33,7 @@ def calls(service: str, endpoints: Iterable[Endpoint]) -> CallLog:
     import logging
 
     log = logger(service)
-    if not log.hasHandlers():
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger().addHandler(handler)
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.INFO)
+    visible(log, logger(), logging.INFO)
     return CallLog(log, endpoints)
 
 
@@ -88,7 +83,7 @@ class CallLog:
 
     def _succeeded(self, name: str, args: Args, kwargs: Kwargs, result: object, began: float) -> None:
         took = (time.perf_counter() - began) * 1e3
-        self._log.info("%s(%s) -> %s in %.3f ms", name, _given(args, kwargs), _short(result), took)
+        self._log.info("%s(%s) -> %s in %.3f ms", name, _given(args, kwargs), short(result), took)
 
     def _failed(self, name: str, args: Args, kwargs: Kwargs, error: BaseException, began: float) -> None:
         took = (time.perf_counter() - began) * 1e3
@@ -109,14 +104,4 @@ class _Logged:
 
 
 def _given(args: Args, kwargs: Kwargs) -> str:
-    return ", ".join([*map(_short, args), *(f"{key}={_short(value)}" for key, value in kwargs.items())])
-
-
-def _short(value: object) -> str:
-    try:
-        if isinstance(value, (bytes, bytearray, memoryview)) and len(value) > _LONGEST:
-            return f"<{len(value)} bytes>"
-        text = repr(value)
-    except Exception:
-        return f"<{type(value).__name__} whose repr() fails>"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return ", ".join([*map(short, args), *(f"{key}={short(value)}" for key, value in kwargs.items())])

@@ -22,6 +22,8 @@ pub(super) struct Decoder<'a, 'py> {
     buffers: Vec<Option<InBuffer>>,
     keys: Keys<'py>,
     items: usize,
+    /// Extension types are refused; see [`super::stock`].
+    stock: bool,
 }
 
 /// What the keys of a map are.
@@ -54,6 +56,25 @@ pub(crate) fn decode<'py>(
         .map_err(|refusal| refusal.under(Step::Root("result".into())).into_error_with(py, Fate::Executed))
 }
 
+/// Reads the one value that plain msgpack holds: extension types are refused.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_stock<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+    classes: &Classes,
+    limits: &Limits,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut decoder = Decoder::new(py, Vec::new(), classes, limits);
+    decoder.stock = true;
+    let mut reader = Reader::new(bytes);
+    decoder
+        .value(&mut reader, 0)
+        .and_then(|value| decoder.finish(&reader).map(|()| value))
+        .map_err(|refusal| refusal.under(Step::Root("message".into())).into_error_with(py, Fate::Executed))
+}
+
 /// Reads the arguments of a request. `leading` is put before the first of them.
 ///
 /// # Errors
@@ -77,7 +98,7 @@ pub(crate) fn decode_arguments<'py>(
 impl<'a, 'py> Decoder<'a, 'py> {
     fn new(py: Python<'py>, buffers: Vec<InBuffer>, classes: &'a Classes, limits: &'a Limits) -> Self {
         let buffers = if buffers.is_empty() { Vec::new() } else { buffers.into_iter().map(Some).collect() };
-        Self { py, classes, limits, buffers, keys: Keys::default(), items: 0 }
+        Self { py, classes, limits, buffers, keys: Keys::default(), items: 0, stock: false }
     }
 
     fn arguments(
@@ -180,6 +201,12 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn extension(&mut self, reader: &mut Reader<'_>, marker: u8, depth: usize) -> Outcome<Bound<'py, PyAny>> {
         let len = reader.ext_length(marker)?;
         let code = reader.byte()?;
+        if self.stock {
+            return Err(Refusal::new(format!(
+                "an extension type of msgpack, {}, has no meaning here",
+                code.cast_signed()
+            )));
+        }
         let mut content = Reader::new(reader.take(len)?);
         let value = if code == ext::TUPLE {
             self.descend(depth)?;

@@ -21,6 +21,8 @@ pub(crate) struct Encoder<'a> {
     beside: usize,
     /// Equal values give equal bytes: dicts and sets are sorted, nothing travels out of band.
     pub(super) canonical: bool,
+    /// Nothing but what msgpack itself has, so that any of its readers reads it; see [`super::stock`].
+    pub(super) stock: bool,
 }
 
 /// Writes one value. `at` names it in a refusal, such as `result`.
@@ -55,7 +57,7 @@ pub(crate) fn encode_arguments(
 impl<'a> Encoder<'a> {
     /// Appends to `out` and `buffers`. After a refusal both hold part of a value: drop it.
     pub(crate) fn new(out: &'a mut Vec<u8>, buffers: &'a mut Vec<OutBuffer>, limits: &'a Limits) -> Self {
-        Self { out, buffers, limits, items: 0, beside: 0, canonical: false }
+        Self { out, buffers, limits, items: 0, beside: 0, canonical: false, stock: false }
     }
 
     pub(super) fn arguments(
@@ -221,7 +223,10 @@ impl<'a> Encoder<'a> {
 
     /// Whether a buffer of this length travels out of band.
     pub(super) fn goes_beside(&self, len: usize) -> bool {
-        len >= self.limits.out_of_band && !self.canonical && self.buffers.len() < MAX_OUT_OF_BAND
+        len >= self.limits.out_of_band
+            && !self.canonical
+            && !self.stock
+            && self.buffers.len() < MAX_OUT_OF_BAND
     }
 
     /// Puts a buffer beside the payload, and its number in its place.
@@ -254,6 +259,9 @@ impl<'a> Encoder<'a> {
     fn tuple(&mut self, tuple: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
         // SAFETY: a tuple.
         let len = unsafe { ffi::PyTuple_Size(tuple.as_ptr()) }.cast_unsigned();
+        if self.stock {
+            return self.sequence(tuple, len, ffi::PyTuple_GetItem, depth);
+        }
         let open = wire::open_ext(self.out, ext::TUPLE, wire::expected(len, depth));
         self.sequence(tuple, len, ffi::PyTuple_GetItem, depth)?;
         wire::close_ext(self.out, open);
@@ -310,6 +318,9 @@ impl<'a> Encoder<'a> {
         // Held: code of either (an enum's, a collected object's) might take the pair out of the dict, and a
         // refusal shows the key.
         let (key, value) = (key.to_owned(), value.to_owned());
+        if self.stock {
+            super::stock::check_key(&key)?;
+        }
         self.value(key.as_borrowed(), depth).map_err(|refusal| refusal.under(Step::Item))?;
         self.value(value.as_borrowed(), depth).map_err(|refusal| refusal.under(key_step(&key)))
     }

@@ -19,6 +19,7 @@ mod numbers;
 mod objects;
 mod paths;
 mod rare;
+mod stock;
 mod times;
 mod tools;
 mod views;
@@ -28,6 +29,13 @@ use super::refusal;
 pub(crate) use buffers::{InBuffer, OutBuffer};
 pub(crate) use canonical::canonical;
 pub(crate) use classes::Classes;
+use decode::decode_stock;
 pub(crate) use decode::{decode, decode_arguments};
 pub(crate) use encode::{Encoder, encode, encode_arguments};
-pub(crate) use tools::{limits, register};
+pub(crate) use tools::limits;
+
+/// Adds the codecs by themselves to the module.
+pub(crate) fn register(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    stock::register(module)?;
+    tools::register(module)
+}

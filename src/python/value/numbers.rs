@@ -18,6 +18,9 @@ impl Encoder<'_> {
             wire::put_unsigned(self.out, number);
             return Ok(());
         }
+        if self.stock {
+            return Err(Refusal::new("an integer of more than 64 bits is more than msgpack has"));
+        }
         let py = value.py();
         // Held: what is made here may wake the collector, and that any code.
         let value = value.to_owned();

@@ -20,6 +20,9 @@ impl Encoder<'_> {
         let value = value.to_owned();
         // The failed look-up has set an exception; a new one tells what is wrong, if anything is.
         drop(PyErr::take(py));
+        if self.stock {
+            return Err(Refusal::new("text with lone surrogates is no UTF-8, which msgpack's text is"));
+        }
         let arguments = (intern!(py, "utf-8"), intern!(py, "surrogatepass"));
         let encode = || Ok(value.call_method1(intern!(py, "encode"), arguments)?.cast_into::<PyBytes>()?);
         let bytes = encode().map_err(Refusal::while_doing(py, "text that cannot be encoded"))?;

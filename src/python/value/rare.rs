@@ -15,6 +15,9 @@ impl Encoder<'_> {
     pub(super) fn rare(&mut self, value: Borrowed<'_, '_, PyAny>, depth: usize) -> Outcome<()> {
         // Held: reading it may run code of its own.
         let value = &value.to_owned();
+        if self.stock {
+            return self.stock_bytes(value);
+        }
         let kind = value.get_type_ptr();
         if kind == &raw mut ffi::PySet_Type {
             return self.set(value, ext::SET, depth);

@@ -1,0 +1,1 @@
+"""What is behind `ironbridge.hub`. Nothing here is for others to import."""

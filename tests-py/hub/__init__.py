@@ -1,0 +1,1 @@
+"""The hub: its services and servers as programs, beside the originals."""
