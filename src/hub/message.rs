@@ -129,9 +129,13 @@ impl Heads {
         Ok(Self { known, longest })
     }
 
-    /// What to subscribe to: each head with its colon.
-    pub fn subscriptions(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.known.keys().map(|head| [head, b":".as_slice()].concat())
+    /// What to subscribe to: each head with its colon. Beats come first: a hub tells who is there as it is asked,
+    /// and a beat says who it is that a registration is of.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Vec<u8>> {
+        let mut heads: Vec<&[u8]> = self.known.keys().map(AsRef::as_ref).collect();
+        heads.sort_unstable_by_key(|head| (*head != BEAT, *head));
+        heads.into_iter().map(|head| [head, b":".as_slice()].concat()).collect()
     }
 
     /// The head and the body of a message; `None` when it does not concern this service. Names may hold colons:

@@ -9,6 +9,13 @@ fn body(message: &[u8]) -> Value {
     serde_json::from_slice(&message[colon + 1..]).unwrap()
 }
 
+const BEAT: &[u8] = br#"<hb>:{"s":"Web","d":null,"i":"0123456789abcdef","t":2000,"a":["get"]}"#;
+const REGISTRATION: &[u8] = br#"<r>:{"s":"Web","a":["get"]}"#;
+
+fn gone() -> Value {
+    json!({"s": "Web", "d": null, "k": "gone", "i": "0123456789abcdef"})
+}
+
 #[test]
 fn who_comes_late_learns_of_all_as_they_registered() {
     let place = Place::new();
@@ -16,8 +23,8 @@ fn who_comes_late_learns_of_all_as_they_registered() {
     original.send(br#"<r>:{"s": "Db", "a": ["save"]}"#);
     original.ping();
     let mut ours = place.push();
-    ours.send(br#"<r>:{"s":"Web","a":[],"i":"01","v":1}"#);
-    ours.send(br#"<r>:{"s":"Web","a":["get"],"i":"01","v":1}"#);
+    ours.send(br#"<r>:{"s":"Web","a":[]}"#);
+    ours.send(REGISTRATION);
     ours.send(b"<r>:\x81\xa1s of another format");
     ours.ping();
     for prefix in ["<r>", "", "<r>:"] {
@@ -25,7 +32,7 @@ fn who_comes_late_learns_of_all_as_they_registered() {
         let mut told = [late.message(), late.message(), late.message()];
         told.sort();
         assert_eq!(told[0], br#"<r>:{"s": "Db", "a": ["save"]}"#);
-        assert_eq!(told[1], br#"<r>:{"s":"Web","a":["get"],"i":"01","v":1}"#);
+        assert_eq!(told[1], REGISTRATION);
         assert_eq!(told[2], b"<r>:\x81\xa1s of another format");
     }
     assert_eq!(place.server.stats().registrations, 3);
@@ -34,6 +41,21 @@ fn who_comes_late_learns_of_all_as_they_registered() {
     ours.send(b"<b>:1");
     let _ = [late.message(), late.message(), late.message()];
     assert_eq!(late.message(), b"<b>:1");
+}
+
+#[test]
+fn who_it_is_that_registered_is_told_before_its_registration() {
+    let place = Place::new();
+    let mut push = place.push();
+    push.send(BEAT);
+    push.send(REGISTRATION);
+    push.send(BEAT);
+    push.ping();
+    for prefixes in [&["<hb>:", "<r>:"][..], &[""]] {
+        let mut late = place.sub(prefixes);
+        assert_eq!(late.message(), BEAT);
+        assert_eq!(late.message(), REGISTRATION);
+    }
 }
 
 #[test]
@@ -52,12 +74,13 @@ fn a_connection_that_ends_takes_its_services_along_and_says_so() {
     let place = Place::new();
     let mut watcher = place.sub(&["<p>:"]);
     let mut push = place.push();
-    push.send(br#"<r>:{"s":"Web","a":["get"],"i":"01"}"#);
+    push.send(BEAT);
+    push.send(REGISTRATION);
     push.send(br#"<r>:{"s":"Db","a":[]}"#);
     push.ping();
     drop(push);
-    assert_eq!(body(&watcher.message()), json!({"s": "Web", "i": "01", "a": ["get"], "k": "gone", "t": 0}));
-    assert_eq!(body(&watcher.message()), json!({"s": "Db", "a": [], "k": "gone", "t": 0}));
+    assert_eq!(body(&watcher.message()), gone());
+    assert_eq!(body(&watcher.message()), json!({"s": "Db", "d": null, "k": "gone"}));
     let mut late = place.sub(&["<r>", "<x>"]);
     place.push().send(b"<x>");
     assert_eq!(late.message(), b"<x>", "no registration is told that has gone");
@@ -69,10 +92,10 @@ fn a_beat_is_enough_to_be_known() {
     let mut watcher = place.sub(&["<p>:"]);
     let mut push = place.push();
     push.send(b"<r>:\x81 of another format");
-    push.send(br#"<p>:{"s":"Web","i":"01","a":[],"k":"alive","t":1000}"#);
-    assert_eq!(body(&watcher.message())["k"], "alive");
+    push.send(BEAT);
+    push.ping();
     drop(push);
-    assert_eq!(body(&watcher.message()), json!({"s": "Web", "i": "01", "a": [], "k": "gone", "t": 0}));
+    assert_eq!(body(&watcher.message()), gone());
 }
 
 #[test]
@@ -80,9 +103,10 @@ fn who_says_that_it_goes_is_not_said_to_have_gone_once_more() {
     let place = Place::new();
     let mut watcher = place.sub(&["<p>:", "<x>"]);
     let mut push = place.push();
-    push.send(br#"<r>:{"s":"Web","a":[],"i":"01"}"#);
-    push.send(br#"<p>:{"s":"Web","i":"01","k":"gone","t":0}"#);
-    assert_eq!(body(&watcher.message())["k"], "gone");
+    push.send(BEAT);
+    push.send(REGISTRATION);
+    push.send(br#"<p>:{"s":"Web","d":null,"k":"gone","i":"0123456789abcdef"}"#);
+    assert_eq!(body(&watcher.message()), gone());
     assert_eq!(place.server.stats().registrations, 0);
     drop(push);
     place.until(|stats| stats.publishers == 0);
@@ -95,14 +119,15 @@ fn who_has_connected_anew_has_not_gone() {
     let place = Place::new();
     let mut watcher = place.sub(&["<p>:", "<x>"]);
     let (mut old, mut new) = (place.push(), place.push());
-    old.send(br#"<r>:{"s":"Web","a":[],"i":"01"}"#);
-    old.ping();
-    new.send(br#"<r>:{"s":"Web","a":[],"i":"01"}"#);
-    new.ping();
+    for push in [&mut old, &mut new] {
+        push.send(BEAT);
+        push.send(REGISTRATION);
+        push.ping();
+    }
     drop(old);
     place.until(|stats| stats.publishers == 1);
     new.send(b"<x>");
     assert_eq!(watcher.message(), b"<x>");
     drop(new);
-    assert_eq!(body(&watcher.message())["k"], "gone");
+    assert_eq!(body(&watcher.message()), gone());
 }

@@ -50,7 +50,8 @@ fn names_that_could_not_be_told_apart_are_refused() {
 
 #[test]
 fn every_head_is_subscribed_to_with_its_colon() {
-    let subscriptions: Vec<Vec<u8>> = heads("Db", &["save"]).subscriptions().collect();
+    let subscriptions = heads("Db", &["save"]).subscriptions();
+    assert_eq!(subscriptions[0], b"<hb>:");
     for wanted in ["<r>:", "<b>:", "<hb>:", "<p>:", "<ares>:", "Db:", "save:", "<c>0123456789abcdef:"] {
         assert!(subscriptions.iter().any(|subscription| subscription == wanted.as_bytes()), "{wanted}");
     }

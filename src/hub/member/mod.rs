@@ -137,7 +137,7 @@ impl Member {
         }
         let shared = Shared {
             writer,
-            subscriptions: heads.subscriptions().collect(),
+            subscriptions: heads.subscriptions(),
             outbox: Mutex::new(Outbox::new(config.outbox_bytes, config.outbox_messages)),
             notices: Mutex::new(VecDeque::new()),
             bell: bell()?,

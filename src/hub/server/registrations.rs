@@ -1,72 +1,60 @@
-//! Which services have registered on a connection: told to subscribers who come later, and withdrawn when the
-//! connection ends.
+//! Which services have told of themselves on a connection: told again to subscribers who come later, and said to
+//! be gone when the connection ends.
 
-use serde::Deserialize;
-use serde_json::Value;
+use crate::core::json;
+use crate::hub::message::{self, BEAT, PARTED, REGISTER};
 
-/// What registrations begin with.
-pub(super) const REGISTRATION: &[u8] = b"<r>:";
-/// What presence begins with that is told to all.
-pub(super) const PRESENCE: &[u8] = b"<p>:";
-/// A longer registration is forwarded and not remembered.
+/// A longer message is forwarded and not remembered.
 const LONGEST: usize = 64 << 10;
 
-/// What one connection has registered.
+/// What one connection has told.
 #[derive(Default)]
 pub(super) struct Registrations {
     known: Vec<Registration>,
 }
 
+/// One service of a connection.
 struct Registration {
-    /// The whole message, to be told again; none when only presence was seen.
-    message: Option<Box<[u8]>>,
-    /// Who it is, when the body could be read: a service may write it in a format of its own.
+    /// Who it is; none when its bodies are in a format of its own.
     who: Option<Who>,
+    /// Its last beat and its registration, whole.
+    beat: Option<Box<[u8]>>,
+    register: Option<Box<[u8]>>,
 }
 
 /// A service, as its messages name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Who {
-    pub(super) service: String,
+    service: String,
     /// Ours have one, originals have none.
-    pub(super) instance: Option<String>,
-    actions: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Body {
-    s: String,
-    #[serde(default)]
-    i: Option<String>,
-    #[serde(default)]
-    a: Option<Value>,
-    #[serde(default)]
-    k: Option<String>,
+    instance: Option<message::Instance>,
 }
 
 impl Who {
-    fn of(body: Body) -> Self {
-        Self { service: body.s, instance: body.i, actions: body.a }
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        (&self.service, &self.instance) == (&other.service, &other.instance)
-    }
-
-    /// The message that says that it has gone.
+    /// The message that says that it has gone. Peers touch whoever a message names, and complain of one without
+    /// data.
     pub(super) fn gone(&self) -> Vec<u8> {
-        let mut body = serde_json::Map::new();
-        body.insert("s".into(), self.service.clone().into());
-        if let Some(instance) = &self.instance {
-            body.insert("i".into(), instance.clone().into());
+        let mut said = [PARTED, b":{\"s\":"].concat();
+        json::write_text(&mut said, &self.service);
+        said.extend_from_slice(b",\"d\":null,\"k\":\"gone\"");
+        if let Some(instance) = self.instance {
+            said.extend_from_slice(b",\"i\":\"");
+            said.extend_from_slice(instance.as_str().as_bytes());
+            said.push(b'"');
         }
-        if let Some(actions) = &self.actions {
-            body.insert("a".into(), actions.clone());
-        }
-        body.insert("k".into(), "gone".into());
-        body.insert("t".into(), 0.into());
-        [PRESENCE, Value::Object(body).to_string().as_bytes()].concat()
+        said.push(b'}');
+        said
     }
+}
+
+/// The body of a message with this head.
+fn body<'a>(message: &'a [u8], head: &[u8]) -> Option<&'a [u8]> {
+    message.strip_prefix(head)?.strip_prefix(b":")
+}
+
+/// Whether whoever subscribes so is to be told what was remembered.
+pub(super) fn concerned(prefix: &[u8]) -> bool {
+    [REGISTER, BEAT].iter().any(|head| head.starts_with(prefix) || body(prefix, head).is_some())
 }
 
 impl Registrations {
@@ -75,41 +63,53 @@ impl Registrations {
         if message.len() > LONGEST {
             return;
         }
-        if let Some(body) = message.strip_prefix(REGISTRATION) {
-            let who = serde_json::from_slice::<Body>(body).ok().map(Who::of);
-            self.put(Registration { message: Some(message.into()), who }, most);
-        } else if let Some(body) = message.strip_prefix(PRESENCE)
-            && let Ok(body) = serde_json::from_slice::<Body>(body)
-        {
-            let ends = body.k.as_deref() == Some("gone");
-            let who = Who::of(body);
-            let known = |other: &Registration| other.who.as_ref().is_some_and(|other| other.is_same(&who));
-            if ends {
-                // What cannot be read is the same service's, when it is the only one here.
-                let only = self.known.iter().all(|other| other.who.is_none() || known(other));
-                self.known.retain(|other| !(known(other) || only && other.who.is_none()));
-            } else if !self.known.iter().any(known) {
-                self.put(Registration { message: None, who: Some(who) }, most);
+        let who = |body| {
+            let (facts, _) = message::read(body).ok()?;
+            Some(Who { service: facts.service.into_owned(), instance: facts.instance })
+        };
+        if let Some(body) = body(message, REGISTER) {
+            if let Some(known) = self.of(who(body), most) {
+                known.register = Some(message.into());
             }
+        } else if let Some(body) = body(message, BEAT) {
+            if let Some(known) = self.of(who(body), most) {
+                known.beat = Some(message.into());
+            }
+        } else if let Some(body) = body(message, PARTED) {
+            let who = who(body);
+            self.known.retain(|known| match (&known.who, &who) {
+                (Some(known), Some(who)) => known.service != who.service,
+                // What cannot be read is the same service's: a connection has seldom more than one.
+                _ => false,
+            });
         }
     }
 
-    fn put(&mut self, new: Registration, most: usize) {
-        let same = |other: &Registration| match (&new.who, &other.who) {
-            (Some(new), Some(other)) => new.is_same(other),
-            (None, None) => new.message == other.message,
+    /// What is known of a service. Its registration names no instance, and its beats do.
+    fn of(&mut self, who: Option<Who>, most: usize) -> Option<&mut Registration> {
+        let same = |known: &Registration| match (&known.who, &who) {
+            (Some(known), Some(who)) => known.service == who.service,
+            (None, None) => true,
             _ => false,
         };
-        if let Some(old) = self.known.iter_mut().find(|other| same(other)) {
-            *old = new;
-        } else if self.known.len() < most {
-            self.known.push(new);
+        let place = match self.known.iter().position(same) {
+            Some(place) => place,
+            None if self.known.len() < most => {
+                self.known.push(Registration { who: who.clone(), beat: None, register: None });
+                self.known.len() - 1
+            }
+            None => return None,
+        };
+        let known = self.known.get_mut(place)?;
+        if let (Some(known), Some(Who { instance: Some(instance), .. })) = (&mut known.who, who) {
+            known.instance = Some(instance);
         }
+        Some(known)
     }
 
-    /// The messages to be told again.
+    /// The messages to be told again: who it is, then that it is there.
     pub(super) fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        self.known.iter().filter_map(|known| known.message.as_deref())
+        self.known.iter().flat_map(|known| [&known.beat, &known.register]).filter_map(Option::as_deref)
     }
 
     /// Who would go with this connection.
@@ -119,10 +119,10 @@ impl Registrations {
 
     /// Whether this very instance is here too: it has connected anew before its old connection ended.
     pub(super) fn has(&self, who: &Who) -> bool {
-        who.instance.is_some() && self.services().any(|other| other.is_same(who))
+        who.instance.is_some() && self.services().any(|other| other == who)
     }
 
     pub(super) fn count(&self) -> usize {
-        self.known.iter().filter(|known| known.message.is_some()).count()
+        self.known.iter().filter(|known| known.register.is_some()).count()
     }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::outbox::{Bounds, Outbox, Sent};
-use super::registrations::{REGISTRATION, Registrations};
+use super::registrations::{Registrations, concerned};
 use super::stats::{Counts, ServerStats, SubscriberStats};
 use super::subscriptions::{Place, Subscriptions};
 use crate::core::error::Code;
@@ -85,8 +85,6 @@ enum Kind {
 struct Wishes {
     prefixes: HashSet<Box<[u8]>>,
     bytes: usize,
-    /// It wants registrations, and was told those that there were.
-    told: bool,
 }
 
 impl Switch {
@@ -274,11 +272,8 @@ impl Switch {
             wishes.bytes = bytes;
         }
         let new = self.subscriptions.add(prefix, place);
-        if new && !wishes.told {
-            wishes.told = REGISTRATION.starts_with(prefix);
-            if wishes.told || prefix.starts_with(REGISTRATION) {
-                self.tell_registrations(place, prefix);
-            }
+        if new && concerned(prefix) {
+            self.tell_registrations(place, prefix);
         }
         Ok(())
     }
@@ -292,7 +287,12 @@ impl Switch {
         let messages: Vec<_> = self.seats.iter().flatten().flat_map(of).collect();
         let bounds = bounds(&self.limits);
         let Some(Some(seat)) = self.seats.get_mut(place as usize) else { return };
-        for message in messages.iter().filter(|message| message.starts_with(prefix)) {
+        let Kind::Subscriber(wishes) = &seat.kind else { return };
+        // What another wish covers was told when that was said.
+        let covered = |message: &[u8]| {
+            wishes.prefixes.iter().any(|other| **other != *prefix && message.starts_with(other))
+        };
+        for message in messages.iter().filter(|message| message.starts_with(prefix) && !covered(message)) {
             if !seat.outbox.push(message, &mut None, bounds) {
                 seat.dropped += 1;
                 self.counts.dropped_slow += 1;
@@ -308,7 +308,6 @@ impl Switch {
             && wishes.prefixes.remove(prefix)
         {
             wishes.bytes -= prefix.len();
-            wishes.told = wishes.prefixes.iter().any(|prefix| REGISTRATION.starts_with(prefix));
         }
     }
 
