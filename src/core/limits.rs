@@ -75,77 +75,54 @@ impl Limits {
     /// As [`Limits::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut limits = Self::default();
-        let settings = Settings::new("IRONBRIDGE_", lookup);
-        settings.size("MAX_FRAME", 4 << 10, &mut limits.max_frame)?;
-        limits.max_frame = limits.max_frame.min(MAX_FRAME_CEILING);
-        settings.size("MAX_DEPTH", 1, &mut limits.max_depth)?;
-        limits.max_depth = limits.max_depth.min(MAX_DEPTH_CEILING);
-        settings.size("MAX_ITEMS", 1, &mut limits.max_items)?;
-        settings.size("MAX_CONNECTIONS", 1, &mut limits.max_connections)?;
-        settings.size("MAX_QUEUE", 1, &mut limits.max_queue)?;
-        settings.size("MAX_IN_FLIGHT", 1, &mut limits.max_in_flight)?;
-        settings.size("MAX_NESTED", 1, &mut limits.max_nested)?;
-        settings.size("MAX_BINDINGS", 1, &mut limits.max_bindings)?;
-        settings.size("OUT_OF_BAND", 1 << 10, &mut limits.out_of_band)?;
-        settings.time("HANDSHAKE_TIMEOUT", &mut limits.handshake_timeout)?;
-        settings.time("STALL_TIMEOUT", &mut limits.stall_timeout)?;
-        settings.time("CALL_TIMEOUT", &mut limits.call_timeout)?;
-        settings.time("GRACE", &mut limits.grace)?;
-        settings.time("POLL_BUDGET", &mut limits.poll_budget)?;
-        Ok(limits)
-    }
-}
-
-/// Bounds as the environment says them.
-pub(crate) struct Settings<F> {
-    prefix: &'static str,
-    lookup: F,
-}
-
-impl<F: Fn(&str) -> Option<String>> Settings<F> {
-    /// Those whose names begin so.
-    pub(crate) fn new(prefix: &'static str, lookup: F) -> Self {
-        Self { prefix, lookup }
-    }
-
-    /// Changes a size that the environment names.
-    pub(crate) fn size(&self, name: &str, least: usize, target: &mut usize) -> Result<()> {
-        if let Some(value) = self.number(name)? {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "checked by `number`"
-            )]
-            let value = value as usize;
-            if value < least {
-                return Err(Error::new(
+        let number = |name: &str| -> Result<Option<f64>> {
+            let variable = format!("IRONBRIDGE_{name}");
+            let Some(text) = lookup(&variable) else { return Ok(None) };
+            match text.trim().parse::<f64>() {
+                Ok(value) if value.is_finite() && (0.0..=1e15).contains(&value) => Ok(Some(value)),
+                _ => Err(Error::new(
                     Code::Configuration,
-                    format!("{}{name}={value} is below its least value {least}", self.prefix),
-                ));
+                    format!("{variable}={text:?} is not a number of zero or more"),
+                )),
             }
-            *target = value;
-        }
-        Ok(())
-    }
-
-    /// Changes a time that the environment names.
-    pub(crate) fn time(&self, name: &str, target: &mut Duration) -> Result<()> {
-        if let Some(value) = self.number(name)? {
-            *target = Duration::from_secs_f64(value.min(1e9));
-        }
-        Ok(())
-    }
-
-    fn number(&self, name: &str) -> Result<Option<f64>> {
-        let variable = format!("{}{name}", self.prefix);
-        let Some(text) = (self.lookup)(&variable) else { return Ok(None) };
-        match text.trim().parse::<f64>() {
-            Ok(value) if value.is_finite() && (0.0..=1e15).contains(&value) => Ok(Some(value)),
-            _ => Err(Error::new(
-                Code::Configuration,
-                format!("{variable}={text:?} is not a number of zero or more"),
-            )),
-        }
+        };
+        let size = |name: &str, least: usize, target: &mut usize| -> Result<()> {
+            if let Some(value) = number(name)? {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+                let value = value as usize;
+                if value < least {
+                    return Err(Error::new(
+                        Code::Configuration,
+                        format!("IRONBRIDGE_{name}={value} is below its least value {least}"),
+                    ));
+                }
+                *target = value;
+            }
+            Ok(())
+        };
+        let time = |name: &str, target: &mut Duration| -> Result<()> {
+            if let Some(value) = number(name)? {
+                *target = Duration::from_secs_f64(value.min(1e9));
+            }
+            Ok(())
+        };
+        size("MAX_FRAME", 4 << 10, &mut limits.max_frame)?;
+        limits.max_frame = limits.max_frame.min(MAX_FRAME_CEILING);
+        size("MAX_DEPTH", 1, &mut limits.max_depth)?;
+        limits.max_depth = limits.max_depth.min(MAX_DEPTH_CEILING);
+        size("MAX_ITEMS", 1, &mut limits.max_items)?;
+        size("MAX_CONNECTIONS", 1, &mut limits.max_connections)?;
+        size("MAX_QUEUE", 1, &mut limits.max_queue)?;
+        size("MAX_IN_FLIGHT", 1, &mut limits.max_in_flight)?;
+        size("MAX_NESTED", 1, &mut limits.max_nested)?;
+        size("MAX_BINDINGS", 1, &mut limits.max_bindings)?;
+        size("OUT_OF_BAND", 1 << 10, &mut limits.out_of_band)?;
+        time("HANDSHAKE_TIMEOUT", &mut limits.handshake_timeout)?;
+        time("STALL_TIMEOUT", &mut limits.stall_timeout)?;
+        time("CALL_TIMEOUT", &mut limits.call_timeout)?;
+        time("GRACE", &mut limits.grace)?;
+        time("POLL_BUDGET", &mut limits.poll_budget)?;
+        Ok(limits)
     }
 }
 

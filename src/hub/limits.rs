@@ -1,13 +1,11 @@
-//! Every bound of the hub and of its members, with its default and its name in the environment.
-//!
-//! Precedence: what code sets, then `IRONBRIDGE_HUB_<NAME>` in the environment, then the default.
+//! Every bound of a hub, with its default and its name in the environment.
 
 use std::time::Duration;
 
-use crate::core::error::Result;
-use crate::core::limits::Settings;
+use crate::core::error::{Code, Error, Result};
 
-/// The bounds. Times are in seconds in the environment, sizes in bytes.
+/// What a hub may hold and how long it waits. Set in code, then by `IRONBRIDGE_HUB_<NAME>` in the environment, then by
+/// default. Times are in seconds there, sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubLimits {
     /// The largest message that comes over a Unix socket (`MAX_MESSAGE`, 64 MiB).
@@ -50,11 +48,24 @@ impl Default for HubLimits {
     }
 }
 
+const NAMES: [&str; 10] = [
+    "max_message",
+    "max_message_tcp",
+    "subscriber_buffer",
+    "subscriber_messages",
+    "stall_timeout",
+    "handshake_timeout",
+    "max_connections",
+    "max_subscriptions",
+    "max_registrations",
+    "grace",
+];
+
 impl HubLimits {
     /// The defaults, changed by what the environment says.
     ///
     /// # Errors
-    /// `Configuration` when a variable is not a number in range; the message names it.
+    /// `Configuration` when a variable is no number in range; the message names it.
     pub fn from_env() -> Result<Self> {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
@@ -64,18 +75,59 @@ impl HubLimits {
     /// # Errors
     /// As [`HubLimits::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let settings = Settings::new("IRONBRIDGE_HUB_", lookup);
         let mut limits = Self::default();
-        settings.size("MAX_MESSAGE", 1 << 10, &mut limits.max_message)?;
-        settings.size("MAX_MESSAGE_TCP", 1 << 10, &mut limits.max_message_tcp)?;
-        settings.size("SUBSCRIBER_BUFFER", 1 << 10, &mut limits.subscriber_buffer)?;
-        settings.size("SUBSCRIBER_MESSAGES", 1, &mut limits.subscriber_messages)?;
-        settings.time("STALL_TIMEOUT", &mut limits.stall_timeout)?;
-        settings.time("HANDSHAKE_TIMEOUT", &mut limits.handshake_timeout)?;
-        settings.size("MAX_CONNECTIONS", 2, &mut limits.max_connections)?;
-        settings.size("MAX_SUBSCRIPTIONS", 1, &mut limits.max_subscriptions)?;
-        settings.size("MAX_REGISTRATIONS", 1, &mut limits.max_registrations)?;
-        settings.time("GRACE", &mut limits.grace)?;
+        for name in NAMES {
+            let variable = format!("IRONBRIDGE_HUB_{}", name.to_ascii_uppercase());
+            if let Some(text) = lookup(&variable) {
+                let number = text.trim().parse::<f64>().map_err(|_| {
+                    Error::new(Code::Configuration, format!("{variable}={text:?} is no number"))
+                })?;
+                limits.set(name, number).map_err(|error| {
+                    Error::new(Code::Configuration, format!("{variable}: {}", error.message))
+                })?;
+            }
+        }
         Ok(limits)
     }
+
+    /// Sets one by its name.
+    ///
+    /// # Errors
+    /// `Configuration` when there is none of this name, or the number is out of range.
+    pub fn set(&mut self, name: &str, number: f64) -> Result<()> {
+        match name {
+            "max_message" => self.max_message = size(name, number, 1 << 10)?,
+            "max_message_tcp" => self.max_message_tcp = size(name, number, 1 << 10)?,
+            "subscriber_buffer" => self.subscriber_buffer = size(name, number, 1 << 10)?,
+            "subscriber_messages" => self.subscriber_messages = size(name, number, 1)?,
+            "stall_timeout" => self.stall_timeout = time(name, number, 0.001)?,
+            "handshake_timeout" => self.handshake_timeout = time(name, number, 0.001)?,
+            "max_connections" => self.max_connections = size(name, number, 2)?,
+            "max_subscriptions" => self.max_subscriptions = size(name, number, 1)?,
+            "max_registrations" => self.max_registrations = size(name, number, 1)?,
+            "grace" => self.grace = time(name, number, 0.0)?,
+            _ => {
+                let text = format!("a hub has no option {name:?}; it has {}", NAMES.join(", "));
+                return Err(Error::new(Code::Configuration, text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A time in seconds.
+fn time(name: &str, number: f64, least: f64) -> Result<Duration> {
+    if (least..1e8).contains(&number) {
+        return Ok(Duration::from_secs_f64(number));
+    }
+    Err(Error::new(Code::Configuration, format!("{name}={number} is no time in seconds from {least} up")))
+}
+
+/// A number of bytes or things.
+fn size(name: &str, number: f64, least: u32) -> Result<usize> {
+    if (f64::from(least)..1e15).contains(&number) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        return Ok(number as usize);
+    }
+    Err(Error::new(Code::Configuration, format!("{name}={number} is no number from {least} up")))
 }

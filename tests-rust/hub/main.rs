@@ -4,6 +4,7 @@
 mod bounds;
 mod crate_peers;
 mod doors;
+mod election;
 mod endpoints;
 mod forwarding;
 mod frames;

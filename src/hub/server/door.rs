@@ -32,7 +32,7 @@ const BACKLOG: i32 = 1024;
 #[derive(Debug)]
 pub(super) struct Door {
     /// Goes first: who finds no file finds no listener that is about to go.
-    _file: Option<File>,
+    file: Option<File>,
     listener: Private<OwnedFd>,
     /// Where it listens; with the port that the system chose.
     pub(super) endpoint: Endpoint,
@@ -58,7 +58,7 @@ impl Door {
             _ => Error::io(Code::Configuration, &format!("listening at {endpoint}"), &error),
         };
         let door = |listener: OwnedFd, endpoint: &Endpoint, file| Self {
-            _file: file,
+            file,
             listener: Private::new(listener),
             endpoint: endpoint.clone(),
         };
@@ -102,6 +102,11 @@ impl Door {
         Ok(Accepted { socket: Socket::unix(socket), peer: format!("unix:{}", credentials.pid), stranger })
     }
 
+    /// Whether callers still find it.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.file.as_ref().is_none_or(File::is_in_place)
+    }
+
     pub(super) fn is_tcp(&self) -> bool {
         matches!(self.endpoint, Endpoint::Tcp { .. })
     }
@@ -127,12 +132,16 @@ impl File {
         let found = std::fs::symlink_metadata(path)?;
         Ok(Self { path: path.to_path_buf(), identity: (found.dev(), found.ino()), made_in: generation() })
     }
+
+    fn is_in_place(&self) -> bool {
+        let found = std::fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino()));
+        found.is_ok_and(|identity| identity == self.identity)
+    }
 }
 
 impl Drop for File {
     fn drop(&mut self) {
-        let still = std::fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino()));
-        if self.made_in == generation() && still.is_ok_and(|identity| identity == self.identity) {
+        if self.made_in == generation() && self.is_in_place() {
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -209,11 +209,24 @@ async fn run(shared: &Arc<Shared>, sender: Door, receiver: Door) {
     }
 }
 
-/// Lets callers in.
+/// Lets callers in. A socket whose file has vanished is put in place again; if another one is in its place by now, the
+/// hub is theirs, and this one ends.
 async fn let_in(shared: Arc<Shared>, door: Door, local: Role) {
     let tcp = door.is_tcp();
-    let Ok(door) = watch(door, Interest::READABLE) else { return };
-    while let Ok(mut ready) = door.readable().await {
+    let Ok(mut door) = watch(door, Interest::READABLE) else { return };
+    loop {
+        let Ok(ready) = tokio::time::timeout(ROUND, door.readable()).await else {
+            if !door.get_ref().0.is_in_place() {
+                match Door::open(&door.get_ref().0.endpoint).map(|new| watch(new, Interest::READABLE)) {
+                    Ok(Ok(new)) => door = new,
+                    Err(error) if error.code == Code::ServiceAlreadyExists => shared.stop.notify_one(),
+                    // The directory has gone too, or no descriptor is left: again at the next round.
+                    Ok(Err(_)) | Err(_) => {}
+                }
+            }
+            continue;
+        };
+        let Ok(mut ready) = ready else { return };
         match door.get_ref().0.accept() {
             Ok(accepted) => {
                 let full = {
