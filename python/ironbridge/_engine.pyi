@@ -110,7 +110,7 @@ class Client:
             ServiceNotFound: nobody served that name in time.
             ServiceUnavailable: the service is known and does not answer.
             AuthenticationError: the token is wrong.
-            ConfigurationError: `target` is no name and no `tcp://host:port/name`.
+            ConfigurationError: `target` is no name and no `tcp://` or `tls://host:port/name`.
         """
 
     schema: bytes

@@ -13,7 +13,7 @@ use crate::core::error::{Code, Error, Result};
 use crate::core::platform::fork::Private;
 use crate::core::platform::socket::{prepare_tcp, recv_now, send_now, send_vectored_now};
 
-pub use config::{client_config, server_config};
+pub use config::{client_config, server_config, system_config};
 
 /// How much may wait to be sent before a write says `WouldBlock`.
 const SEND_BUFFER: usize = 256 << 10;

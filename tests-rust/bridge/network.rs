@@ -41,7 +41,7 @@ fn connect_to(
     token: Option<&str>,
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<TestClient> {
-    let target = Target::Tcp { host: host.to_owned(), port, service: NAME.to_owned() };
+    let target = Target::Tcp { host: host.to_owned(), port, tls: tls.is_some(), service: NAME.to_owned() };
     let token = token.map(|token| Token::from_text(token).unwrap());
     place.connect(target, b"arguments", Limits::default(), token, tls)
 }

@@ -25,7 +25,8 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
     let served = place.serve(Plan { tcp: Some(tcp), ..Plan::default() });
     let recorder = Recorder::before(served.service.record.tcp.as_ref().unwrap());
     let connect = |token: Token| {
-        let target = Target::Tcp { host: "127.0.0.1".into(), port: recorder.port, service: NAME.into() };
+        let target =
+            Target::Tcp { host: "127.0.0.1".into(), port: recorder.port, tls: false, service: NAME.into() };
         place.connect(target, b"\x92\xa1a\x01", Limits::default(), Some(token), None)
     };
     connect(Token::from_text("another").unwrap()).err().unwrap();

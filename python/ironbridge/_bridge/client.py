@@ -159,6 +159,8 @@ def connect(
 ) -> Any:
     """Connects to a service of this user on this machine, or at `tcp://host:port/name`.
 
+    `tls://host:port/name` asks for TLS; `tls_ca` does so too.
+
     Args:
         name: the service's name, or its whole address.
         args, kwargs: what the service's class is constructed with; equal arguments share an instance.
@@ -168,7 +170,8 @@ def connect(
         poll_interval: seconds between two looks for it.
         call_timeout: seconds for each call; default `IRONBRIDGE_CALL_TIMEOUT`, else 300.
         token: what a service on another machine asks for.
-        tls_ca: path of the certificates, in PEM, that a service's own must verify against.
+        tls_ca: path of the certificates, in PEM, that a service's own must verify against; with `tls://`
+            the authorities that this system trusts when not given.
         init: constructor arguments whose names this function uses itself.
 
     Raises:

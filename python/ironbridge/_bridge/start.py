@@ -159,5 +159,6 @@ def _tell(registration: Registration, ready: dict[str, Any]) -> None:
     host, _, port = ready["tcp"].rpartition(":")
     if host.strip("[]") in ("0.0.0.0", "::", ""):
         host = os.uname().nodename
-    sys.stderr.write(f'connect("tcp://{host}:{port}/{registration.name}", token="{ready["token"]}")\n')
+    scheme = "tls" if registration.options.get("tls_cert") else "tcp"
+    sys.stderr.write(f'connect("{scheme}://{host}:{port}/{registration.name}", token="{ready["token"]}")\n')
     sys.stderr.flush()

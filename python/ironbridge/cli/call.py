@@ -11,7 +11,9 @@ from ironbridge.cli import fleet, show, words
 
 
 def call(
-    name: Annotated[str, typer.Argument(help="The service, or tcp://host:port/name.", autocompletion=fleet.names)],
+    name: Annotated[
+        str, typer.Argument(help="The service, or tcp://host:port/name, or tls://...", autocompletion=fleet.names)
+    ],
     endpoint: Annotated[str, typer.Argument(help="What to call.")],
     args: Annotated[
         list[str] | None,

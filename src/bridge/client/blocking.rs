@@ -117,6 +117,7 @@ where
         bind.extend_from_slice(&options.arguments);
         open.finish(&mut bind, std::iter::empty(), options.limits.max_frame)?;
         let client = Self { options, bind, allocator, home: ForkLocal::new(RwLock::new(None)) };
+        let mut earlier = None;
         loop {
             match client.refresh(deadline, interrupt) {
                 Ok(_) => return Ok(client),
@@ -125,8 +126,10 @@ where
                 {
                     return Err(error);
                 }
-                Err(error) if deadline.passed() => return Err(error),
-                Err(_) => {
+                // The last look ends for want of time: the one before says what is wrong.
+                Err(error) if deadline.passed() => return Err(earlier.unwrap_or(error)),
+                Err(error) => {
+                    earlier = Some(error);
                     let again = client.options.poll_interval;
                     dial::pause(deadline, again, interrupt, "waiting for the service")
                         .or_else(|error| if error.code == Code::Cancelled { Err(error) } else { Ok(()) })?;

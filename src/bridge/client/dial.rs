@@ -268,10 +268,15 @@ impl Talk<'_> {
             }
             match self.stream.read(reader.space()) {
                 Ok(0) => {
-                    return Err(Error::new(
-                        Code::ServiceUnavailable,
-                        format!("service {:?} closed the connection during the handshake", self.service),
-                    ));
+                    let hint = match self.stream {
+                        Stream::Tcp(_) => "; one that has a certificate is reached over TLS, by tls://…",
+                        _ => "",
+                    };
+                    let text = format!(
+                        "service {:?} closed the connection during the handshake{hint}",
+                        self.service
+                    );
+                    return Err(Error::new(Code::ServiceUnavailable, text));
                 }
                 Ok(count) => reader.filled(count),
                 Err(error) => self.wait(&error, Interest::Readable)?,

@@ -1,4 +1,4 @@
-//! What a client is told to connect to: a service's name, or `tcp://host:port/name`.
+//! What a client is told to connect to: a service's name, `tcp://host:port/name`, or the same with `tls://`.
 
 use crate::core::error::{Code, Error, Result};
 
@@ -16,6 +16,8 @@ pub enum Target {
         host: String,
         /// Port.
         port: u16,
+        /// Only over TLS.
+        tls: bool,
         /// The service's name.
         service: String,
     },
@@ -25,12 +27,14 @@ impl Target {
     /// Reads a target.
     ///
     /// # Errors
-    /// `Configuration` when it is neither a name nor a whole `tcp://` address.
+    /// `Configuration` when it is neither a name nor a whole `tcp://` or `tls://` address.
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |why: &str| {
             Error::new(
                 Code::Configuration,
-                format!("{text:?} is not a service: {why}; give a name, or tcp://host:port/name"),
+                format!(
+                    "{text:?} is not a service: {why}; give a name, tcp://host:port/name or tls://host:port/name"
+                ),
             )
         };
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -39,9 +43,11 @@ impl Target {
             }
             return Ok(Self::Local { service: text.to_owned() });
         };
-        if scheme != "tcp" {
-            return Err(bad(&format!("{scheme:?} is no known way to it")));
-        }
+        let tls = match scheme {
+            "tcp" => false,
+            "tls" => true,
+            _ => return Err(bad(&format!("{scheme:?} is no known way to it"))),
+        };
         let (address, service) = rest.split_once('/').ok_or_else(|| bad("the service's name is missing"))?;
         let (host, port) = address.rsplit_once(':').ok_or_else(|| bad("the port is missing"))?;
         let port = port.parse().map_err(|_| bad("the port is no number from 1 to 65535"))?;
@@ -49,7 +55,7 @@ impl Target {
         if host.is_empty() || service.is_empty() {
             return Err(bad("host and service must not be empty"));
         }
-        Ok(Self::Tcp { host: host.to_owned(), port, service: service.to_owned() })
+        Ok(Self::Tcp { host: host.to_owned(), port, tls, service: service.to_owned() })
     }
 
     /// The service's name.

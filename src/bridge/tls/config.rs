@@ -71,6 +71,27 @@ pub fn client_config(trusted: &Path) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
+/// What a client needs to trust the authorities that this system trusts.
+///
+/// # Errors
+/// `Configuration` when there are none.
+pub fn system_config() -> Result<Arc<ClientConfig>> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    if roots.add_parsable_certificates(found.certs).0 == 0 {
+        let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+        let text =
+            format!("this system names no authorities to trust{why}: name the certificate with tls_ca=…");
+        return Err(Error::new(Code::Configuration, text));
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Code::Configuration, format!("TLS: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
@@ -148,7 +169,9 @@ pub(super) fn explain(error: &rustls::Error) -> Error {
         // A bad signature: an authority of the same name with another key, such as one made again.
         Tls::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => (
             Code::Authentication,
-            "the service's certificate is neither in tls_ca nor issued by one that is".to_owned(),
+            "the service's certificate is not trusted: it is neither in tls_ca nor issued by one that is (without \
+             tls_ca, by none of this system's authorities); name it with tls_ca=…"
+                .to_owned(),
         ),
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

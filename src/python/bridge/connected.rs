@@ -90,7 +90,7 @@ impl<'py> Connecting<'py> {
         };
         let connect = Options {
             token: options::token(&target, self.token.as_deref())?,
-            tls: options::client_tls(self.tls_ca.as_deref())?,
+            tls: options::client_tls(&target, self.tls_ca.as_deref())?,
             target,
             registry: Registry::open()?,
             arguments: Vec::new(),

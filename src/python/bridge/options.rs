@@ -59,9 +59,13 @@ pub(super) fn token(target: &Target, given: Option<&str>) -> Result<Option<Token
     text.map(|text| Token::from_text(&text)).transpose()
 }
 
-/// TLS towards a service, when the certificate to trust is named.
-pub(super) fn client_tls(trusted: Option<&str>) -> Result<Option<Arc<ClientConfig>>> {
-    trusted.map(|path| tls::client_config(Path::new(path))).transpose()
+/// TLS towards a service, when the certificate to trust is named or the address asks for it.
+pub(super) fn client_tls(target: &Target, trusted: Option<&str>) -> Result<Option<Arc<ClientConfig>>> {
+    match (target, trusted) {
+        (_, Some(path)) => tls::client_config(Path::new(path)).map(Some),
+        (Target::Tcp { tls: true, .. }, None) => tls::system_config().map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The classes that values may be rebuilt as.
