@@ -29,6 +29,7 @@ pub(super) fn keep(shared: &Arc<Shared>) {
     let mut pause = FIRST_PAUSE;
     let mut told: Option<Error> = None;
     let mut number = 0;
+    let mut hosts = false;
     while !shared.is_stopped() {
         match session::join(shared, number + 1) {
             Ok(session) => {
@@ -37,11 +38,25 @@ pub(super) fn keep(shared: &Arc<Shared>) {
                 told = None;
                 stay(shared, session, number);
             }
+            Err(_) if shared.is_stopped() => return,
+            Err(error) if is_lasting(&error) => {
+                shared.tell(Notice::NotJoined { error, fatal: true });
+                return;
+            }
             Err(error) => {
-                if shared.is_stopped() {
-                    return;
-                }
-                let fatal = matches!(error.code, Code::Configuration | Code::Authentication);
+                let error = match shared.stand() {
+                    Ok(true) if !std::mem::replace(&mut hosts, true) => {
+                        shared.tell(Notice::Hosts);
+                        continue;
+                    }
+                    Ok(true) => error,
+                    Ok(false) => {
+                        hosts = false;
+                        error
+                    }
+                    Err(error) => error,
+                };
+                let fatal = is_lasting(&error);
                 if told.as_ref() != Some(&error) {
                     told = Some(error.clone());
                     shared.tell(Notice::NotJoined { error, fatal });
@@ -54,6 +69,11 @@ pub(super) fn keep(shared: &Arc<Shared>) {
             }
         }
     }
+}
+
+/// Whether another attempt cannot help.
+fn is_lasting(error: &Error) -> bool {
+    matches!(error.code, Code::Configuration | Code::Authentication)
 }
 
 /// Keeps one connection until it ends.

@@ -26,8 +26,11 @@ use crate::core::platform::readiness::Bell;
 use crate::core::platform::signals::mask_signals;
 use crate::core::secret::Secret;
 
+use super::election::Election;
 use super::endpoint::Endpoint;
+use super::limits::HubLimits;
 use super::message::{Heads, Instance, Writer};
+use super::server::{ServerOptions, ServerStats};
 
 pub use calls::{Call, Calls, Taken};
 pub use inbound::{Inbound, Read};
@@ -63,6 +66,8 @@ pub struct Config {
     pub outbox_messages: usize,
     /// Time for a hub to prove that it is one.
     pub handshake_timeout: Duration,
+    /// The bounds of a hub of its own, when it may run one where there is none.
+    pub host: Option<HubLimits>,
 }
 
 /// What the keeper tells whoever runs the service.
@@ -91,6 +96,8 @@ pub enum Notice {
     },
     /// There is room in the outbox.
     Room,
+    /// This service runs the hub now.
+    Hosts,
 }
 
 /// A service at a hub. Dropping it stops its thread.
@@ -108,6 +115,8 @@ pub(super) struct Shared {
     writer: Writer,
     subscriptions: Vec<Vec<u8>>,
     outbox: Mutex<Outbox>,
+    /// Runs the hub where nobody else does.
+    election: Mutex<Option<Election>>,
     notices: Mutex<VecDeque<Notice>>,
     /// Rung for whoever runs the service.
     bell: Bell,
@@ -139,6 +148,10 @@ impl Member {
             writer,
             subscriptions: heads.subscriptions(),
             outbox: Mutex::new(Outbox::new(config.outbox_bytes, config.outbox_messages)),
+            election: Mutex::new(config.host.clone().and_then(|limits| {
+                let Config { sender, receiver, secret, .. } = config.clone();
+                Election::new(ServerOptions { sender, receiver, limits, secret })
+            })),
             notices: Mutex::new(VecDeque::new()),
             bell: bell()?,
             keeper_bell: bell()?,
@@ -241,6 +254,16 @@ impl Member {
             // Its longest wait is a slice; it runs no code but ours.
             let _ = keeper.join();
         }
+        if let Some(mut election) = self.shared.election.lock().take() {
+            let grace = self.shared.config.host.as_ref().map_or(Duration::ZERO, |limits| limits.grace);
+            election.stop(grace);
+        }
+    }
+
+    /// Whether this service runs the hub, and what that has counted.
+    #[must_use]
+    pub fn hosted(&self) -> Option<ServerStats> {
+        self.shared.election.lock().as_ref().and_then(Election::stats)
     }
 }
 
@@ -285,6 +308,15 @@ impl Shared {
     fn tell_of_room(&self) {
         if self.room_wanted.swap(false, Ordering::Relaxed) {
             self.tell(Notice::Room);
+        }
+    }
+
+    /// Runs the hub, if nobody else does and this service may: `true` when it runs one now.
+    fn stand(&self) -> Result<bool> {
+        let mut election = self.election.lock();
+        match election.as_mut() {
+            Some(election) if !self.is_stopped() => election.stand(),
+            _ => Ok(false),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::core::limits::Limits;
 use crate::core::platform::fork::generation;
 use crate::core::secret::Secret;
 use crate::hub::endpoint::Endpoint;
+use crate::hub::limits::HubLimits;
 use crate::hub::member::{Config, Inbound, Member, MemberLimits, Place};
 use crate::hub::message::Instance;
 use crate::python::errors::raise;
@@ -108,14 +109,6 @@ impl HubMember {
             }
         }
         let limits = Limits::from_env().map_err(wrong)?;
-        let may_host = match host {
-            "auto" => true,
-            "never" => false,
-            other => {
-                let text = format!("hub={other:?} is neither \"auto\" nor \"never\"");
-                return Err(raise(py, &Error::new(Code::Configuration, text)));
-            }
-        };
         let (names, handlers) = Handlers::new(actions, hooks)?;
         let codec = Codec::new(dumps, loads);
         let instance = Instance::random().map_err(wrong)?;
@@ -125,7 +118,14 @@ impl HubMember {
             secret.map(|secret| Secret::from_text("hub's secret", secret)).transpose().map_err(wrong)?;
         let sender = Endpoint::parse(sender).map_err(wrong)?;
         let receiver = Endpoint::parse(receiver).map_err(wrong)?;
-        let _ = may_host && sender.is_local() && receiver.is_local();
+        let host = match host {
+            "auto" => Some(HubLimits::from_env().map_err(wrong)?),
+            "never" => None,
+            other => {
+                let text = format!("hub={other:?} is neither \"auto\" nor \"never\"");
+                return Err(raise(py, &Error::new(Code::Configuration, text)));
+            }
+        };
         let config = Config {
             name: name.to_owned(),
             actions: names,
@@ -139,6 +139,7 @@ impl HubMember {
             outbox_bytes: bounds.outbox_bytes,
             outbox_messages: bounds.outbox_messages,
             handshake_timeout: limits.handshake_timeout,
+            host,
         };
         let state = State {
             event_loop: None,
@@ -172,6 +173,12 @@ impl HubMember {
     #[getter]
     fn instance(&self) -> String {
         self.member.config().instance.as_str().to_owned()
+    }
+
+    /// Whether this process runs the hub, for this service and all others.
+    #[getter]
+    fn hosting(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.member.hosted()).is_some()
     }
 
     /// Begins to join the hub. The future is done when the own registration has come back.
@@ -282,6 +289,8 @@ impl HubMember {
         stats.set_item("failed", counts.failed)?;
         stats.set_item("running", running)?;
         stats.set_item("calls", calls)?;
+        let hub = py.detach(|| self.member.hosted());
+        stats.set_item("hub", hub.map(|hub| super::server::told(py, &hub)).transpose()?)?;
         Ok(stats)
     }
 

@@ -44,6 +44,7 @@ impl HubMember {
                 }
                 Notice::Lost { error, sent } => Self::lost(this, &handlers, &error, sent)?,
                 Notice::Room => Self::make_room(this)?,
+                Notice::Hosts => Self::tell_state(this, &handlers, "hosting"),
             }
         }
         Ok(())
