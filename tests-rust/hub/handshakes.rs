@@ -96,9 +96,9 @@ fn the_secret_never_crosses_and_no_proof_serves_twice() {
         let mut server = Handshake::new(Role::Pull, b"", Some(&shared), true);
         let mut conversation = Vec::new();
         for _ in 0..4 {
-            let (mine, theirs) = (client.output(), server.output());
+            let mine = client.output();
             let _ = server.feed(&mine);
-            let _ = client.feed(&theirs);
+            let _ = client.feed(&server.output());
             conversation.push(mine);
         }
         let all = conversation.concat();
@@ -110,6 +110,7 @@ fn the_secret_never_crosses_and_no_proof_serves_twice() {
     let mut result = Ok((0, None));
     for part in &said[0] {
         result = server.feed(part);
+        assert!(!matches!(result, Ok((_, Some(_)))));
         if result.is_err() {
             break;
         }
@@ -137,7 +138,13 @@ fn other_mechanisms_are_refused() {
         greeting[9..12].copy_from_slice(&[0x7f, 3, 1]);
         greeting[12..12 + name.len()].copy_from_slice(name.as_bytes());
         let mut handshake = Handshake::new(Role::Pull, b"", None, true);
+        assert_eq!(
+            handshake.output().len(),
+            11,
+            "what it asks for is told once the caller has told what it wants"
+        );
         let error = handshake.feed(&greeting).unwrap_err();
+        assert_eq!(handshake.output().len(), 53);
         assert!(error.code == Code::Protocol && error.message.contains(name), "{error}");
     }
 }
@@ -146,7 +153,8 @@ fn other_mechanisms_are_refused() {
 fn a_refusal_is_told_to_the_user() {
     let mut client = Handshake::new(Role::Push, b"", None, false);
     let mut server = Handshake::new(Role::Pull, b"", None, true);
-    client.feed(&server.output()).unwrap();
+    server.feed(&client.output()).unwrap();
+    client.feed(&server.output()[..64]).unwrap();
     let refusal = [&[4, 11][..], b"\x05ERROR\x04full"].concat();
     let error = client.feed(&refusal).unwrap_err();
     assert!(error.code == Code::ConnectionLost && error.message.contains("full"), "{error}");
@@ -158,8 +166,10 @@ fn a_refusal_is_told_to_the_user() {
 fn what_follows_the_handshake_is_left_for_the_frames() {
     let mut client = Handshake::new(Role::Push, b"", None, false);
     let mut server = Handshake::new(Role::Pull, b"", None, true);
-    client.feed(&server.output()).unwrap();
     let mut bytes = client.output();
+    server.feed(&bytes).unwrap();
+    client.feed(&server.output()).unwrap();
+    bytes = client.output();
     message(&mut bytes, &[b"at once"]);
     let (used, peer) = server.feed(&bytes).unwrap();
     assert!(peer.is_some());

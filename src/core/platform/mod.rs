@@ -6,6 +6,7 @@ pub mod directory;
 pub mod fork;
 #[allow(unsafe_code, reason = "no safe wrapper of the locks that follow an open file description")]
 pub mod lock;
+#[allow(unsafe_code, reason = "no safe wrapper knows that a peer may be outside the container")]
 pub mod process;
 pub mod readiness;
 #[allow(unsafe_code, reason = "no safe wrapper of a thread's signal mask")]

@@ -127,13 +127,30 @@ pub struct PeerCredentials {
     pub gid: u32,
 }
 
-/// Asks the system who is at the other end, as it was when the connection was made.
+/// Asks the system who is at the other end, as it was when the connection was made. A process outside this one's
+/// container has the number 0.
 ///
 /// # Errors
 /// When the descriptor is no connected Unix socket.
 pub fn peer_credentials(socket: impl AsFd) -> io::Result<PeerCredentials> {
-    let peer = rustix::net::sockopt::socket_peercred(socket)?;
-    Ok(PeerCredentials { pid: number(peer.pid), uid: peer.uid.as_raw(), gid: peer.gid.as_raw() })
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length =
+        libc::socklen_t::try_from(size_of_val(&peer)).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the descriptor is open while it is borrowed, and the system writes at most `length` bytes of plain
+    // integers into `peer`.
+    let outcome = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if outcome == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(PeerCredentials { pid: peer.pid.unsigned_abs(), uid: peer.uid, gid: peer.gid })
 }
 
 fn number(pid: Pid) -> u32 {

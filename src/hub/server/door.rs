@@ -24,8 +24,6 @@ use crate::hub::endpoint::Endpoint;
 use crate::hub::place::lock_path;
 use crate::hub::socket::Socket;
 
-/// How long others may take to put their socket in the same place.
-const LOCK_TIME: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 1024;
 
 /// A socket that listens. Dropping it takes its file away.
@@ -47,12 +45,12 @@ struct File {
 }
 
 impl Door {
-    /// Listens at an endpoint.
+    /// Listens at an endpoint, waiting at most this long for others who are about to.
     ///
     /// # Errors
     /// `ServiceAlreadyExists` when somebody listens there; `Configuration` when one cannot, or when a file is in the
     /// way that is another user's or no socket.
-    pub(super) fn open(endpoint: &Endpoint) -> Result<Self> {
+    pub(super) fn open(endpoint: &Endpoint, patience: Duration) -> Result<Self> {
         let failed = |error: io::Error| match error.raw_os_error() {
             Some(libc::EADDRINUSE) => taken(endpoint),
             _ => Error::io(Code::Configuration, &format!("listening at {endpoint}"), &error),
@@ -64,7 +62,7 @@ impl Door {
         };
         match endpoint {
             Endpoint::Ipc(path) => {
-                let _alone = alone(endpoint)?;
+                let _alone = alone(endpoint, patience)?;
                 clear(path, endpoint)?;
                 let listener = SocketAddrUnix::new(path)
                     .and_then(|address| listen_unix(&address))
@@ -148,17 +146,13 @@ impl Drop for File {
 }
 
 /// Keeps others from putting a socket in the same place meanwhile.
-fn alone(endpoint: &Endpoint) -> Result<PathLock> {
+fn alone(endpoint: &Endpoint, patience: Duration) -> Result<PathLock> {
     let path = lock_path("door", &[endpoint])?;
-    match PathLock::acquire(&path, Deadline::after(LOCK_TIME), &|| false) {
+    match PathLock::acquire(&path, Deadline::after(patience), &|| false) {
         Ok(Some(lock)) => Ok(lock),
         Ok(None) => Err(Error::new(
             Code::ServiceUnavailable,
-            format!(
-                "other processes have kept {} locked for {} s; try again",
-                path.display(),
-                LOCK_TIME.as_secs()
-            ),
+            format!("another process keeps {} locked; try again", path.display()),
         )),
         Err(error) => Err(Error::io(Code::Configuration, &format!("locking {}", path.display()), &error)),
     }

@@ -34,6 +34,8 @@ use crate::core::secret::Secret;
 
 pub use self::stats::{Counts, Refusals, ServerStats, SubscriberStats};
 
+/// How long others may take to put their socket in the same place.
+const LOCK_TIME: Duration = Duration::from_secs(5);
 /// When no descriptor is left, nobody is let in for so long.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Between two rounds of housekeeping, at most.
@@ -96,7 +98,7 @@ impl Server {
             ));
         }
         raise_descriptor_limit();
-        let (sender, receiver) = (Door::open(&sender)?, Door::open(&receiver)?);
+        let (sender, receiver) = (Door::open(&sender, LOCK_TIME)?, Door::open(&receiver, LOCK_TIME)?);
         let at = [sender.endpoint.clone(), receiver.endpoint.clone()];
         let warnings = match &secret {
             Some(_) => Vec::new(),
@@ -217,7 +219,9 @@ async fn let_in(shared: Arc<Shared>, door: Door, local: Role) {
     loop {
         let Ok(ready) = tokio::time::timeout(ROUND, door.readable()).await else {
             if !door.get_ref().0.is_in_place() {
-                match Door::open(&door.get_ref().0.endpoint).map(|new| watch(new, Interest::READABLE)) {
+                match Door::open(&door.get_ref().0.endpoint, Duration::ZERO)
+                    .map(|new| watch(new, Interest::READABLE))
+                {
                     Ok(Ok(new)) => door = new,
                     Err(error) if error.code == Code::ServiceAlreadyExists => shared.stop.notify_one(),
                     // The directory has gone too, or no descriptor is left: again at the next round.

@@ -4,6 +4,8 @@ use crate::core::error::{Code, Error, Result};
 
 /// The length of a greeting.
 pub(super) const GREETING: usize = 64;
+/// What tells a peer that ZMTP 3 is spoken, so that it says all of its own.
+pub(super) const UP_TO_VERSION: usize = VERSION + 1;
 /// What anyone may do.
 pub(super) const NULL: &[u8] = b"NULL";
 /// What those may do who prove that they know the hub's secret: see `proof`.

@@ -2,7 +2,7 @@
 
 use super::command::{self, Properties};
 use super::encode;
-use super::greeting::{self, GREETING, NULL, SECRET};
+use super::greeting::{self, GREETING, NULL, SECRET, UP_TO_VERSION};
 use super::proof::Challenge;
 use super::{Role, flag};
 use crate::core::error::{Code, Error, Result};
@@ -36,6 +36,8 @@ pub struct Handshake {
     minor: u8,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The rest of the greeting.
+    later: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,11 @@ impl Handshake {
     #[must_use]
     pub fn new(role: Role, identity: &[u8], secret: Option<&Secret>, as_server: bool) -> Self {
         let mechanism = if secret.is_some() { SECRET } else { NULL };
+        let greeting = greeting::write(mechanism, as_server);
+        // A listener names its mechanism after it has heard the caller's: some callers that ask for another one hang up
+        // at once, and would not be known for what they are.
+        let at_once = if as_server { UP_TO_VERSION } else { GREETING };
+        let (now, later) = greeting.split_at(at_once.min(GREETING));
         Self {
             role,
             identity: identity.to_vec(),
@@ -69,7 +76,8 @@ impl Handshake {
             step: Step::Greeting,
             minor: 0,
             input: Vec::new(),
-            output: greeting::write(mechanism, as_server).to_vec(),
+            output: now.to_vec(),
+            later: later.to_vec(),
         }
     }
 
@@ -145,6 +153,7 @@ impl Handshake {
 
     fn advance(&mut self, whole: &[u8]) -> Result<Option<Peer>> {
         if matches!(self.step, Step::Greeting) {
+            self.output.append(&mut self.later);
             let mechanism = if self.secret.is_some() { SECRET } else { NULL };
             self.minor = greeting::read(whole, mechanism, self.as_server)?;
             self.begin()?;
