@@ -5,4 +5,4 @@ mod calls;
 mod envelopes;
 mod messages;
 mod outbox;
-mod places;
+mod views;

@@ -1,6 +1,6 @@
 //! A service's place at a hub.
 //!
-//! What is heard is read by whoever runs the service, on its own thread ([`Inbound`]), and means what [`Place`]
+//! What is heard is read by whoever runs the service, on its own thread ([`Inbound`]), and means what [`View`]
 //! says. What is said goes through the [`Outbox`], from any thread. A keeper thread joins, beats and joins again.
 
 mod calls;
@@ -8,9 +8,9 @@ mod inbound;
 mod keeper;
 mod limits;
 mod outbox;
-mod place;
 mod roster;
 mod session;
+mod view;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ pub use calls::{Call, Calls, Taken};
 pub use inbound::{Inbound, Read};
 pub use limits::MemberLimits;
 pub use outbox::Outbox;
-pub use place::{Event, Place};
 pub use roster::{Change, Roster, Seen};
+pub use view::{Event, View};
 
 /// How a service joins.
 #[derive(Clone, Debug)]

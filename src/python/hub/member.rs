@@ -24,7 +24,7 @@ use crate::core::platform::fork::generation;
 use crate::core::secret::Secret;
 use crate::hub::endpoint::Endpoint;
 use crate::hub::limits::HubLimits;
-use crate::hub::member::{Config, Inbound, Member, MemberLimits, Place};
+use crate::hub::member::{Config, Inbound, Member, MemberLimits, View};
 use crate::hub::message::Instance;
 use crate::python::errors::raise;
 
@@ -53,7 +53,7 @@ struct State {
     handlers: Option<Arc<Handlers>>,
     /// Done when the first hub has taken the registration.
     opened: Option<Py<PyAny>>,
-    place: Place<Waiter>,
+    view: View<Waiter>,
     inbound: Option<Box<Inbound>>,
     /// The descriptor that the loop watches for what is heard.
     watched: Option<i32>,
@@ -113,7 +113,7 @@ impl HubMember {
         let codec = Codec::new(dumps, loads);
         let instance = Instance::random().map_err(wrong)?;
         let presence = codec.presence(py, name, &names, instance, bounds.beat, &limits)?;
-        let place = Place::new(name, &names, instance, bounds.beat, bounds.max_services).map_err(wrong)?;
+        let view = View::new(name, &names, instance, bounds.beat, bounds.max_services).map_err(wrong)?;
         let secret =
             secret.map(|secret| Secret::from_text("hub's secret", secret)).transpose().map_err(wrong)?;
         let sender = Endpoint::parse(sender).map_err(wrong)?;
@@ -146,7 +146,7 @@ impl HubMember {
             context: None,
             handlers: Some(Arc::new(handlers)),
             opened: None,
-            place,
+            view,
             inbound: None,
             watched: None,
             in_turn: false,
@@ -253,7 +253,7 @@ impl HubMember {
 
     /// Who is at the hub.
     fn services<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let seen: Vec<_> = self.state.lock().place.roster.all().cloned().collect();
+        let seen: Vec<_> = self.state.lock().view.roster.all().cloned().collect();
         let services = PyList::empty(py);
         for seen in seen {
             let service = PyDict::new(py);
@@ -275,7 +275,7 @@ impl HubMember {
         };
         let (counts, calls, running, held) = {
             let state = self.state.lock();
-            (state.counts, state.place.calls.len(), state.running.len(), state.held.len())
+            (state.counts, state.view.calls.len(), state.running.len(), state.held.len())
         };
         let stats = PyDict::new(py);
         stats.set_item("connected", connected)?;

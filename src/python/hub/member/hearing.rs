@@ -59,7 +59,7 @@ impl HubMember {
         Self::unwatch(this)?;
         {
             let mut state = this.get().state.lock();
-            state.place.registering();
+            state.view.registering();
             state.inbound = Some(Box::new(inbound));
             state.counts.joined += 1;
         }
@@ -155,7 +155,7 @@ impl HubMember {
         let split = {
             let mut state = member.state.lock();
             state.counts.received += 1;
-            state.place.split(message)
+            state.view.split(message)
         };
         let Some((head, body)) = split else { return };
         let read = member.codec.read(py, body, &member.limits);
@@ -166,7 +166,7 @@ impl HubMember {
                 return;
             }
         };
-        let event = member.state.lock().place.take(head, facts, now);
+        let event = member.state.lock().view.take(head, facts, now);
         if let Err(error) = Self::handle(this, handlers, event, data) {
             member.state.lock().counts.malformed += 1;
             Self::failed(this, &error, "reading a message");
@@ -263,9 +263,9 @@ impl HubMember {
         let (calls, unconfirmed) = {
             let mut state = member.state.lock();
             state.inbound = None;
-            let unconfirmed = state.place.unconfirmed(sent);
+            let unconfirmed = state.view.unconfirmed(sent);
             state.counts.unconfirmed += unconfirmed;
-            (state.place.calls.lost(sent), unconfirmed)
+            (state.view.calls.lost(sent), unconfirmed)
         };
         for call in calls {
             let text = format!(

@@ -140,7 +140,7 @@ impl HubMember {
             if std::mem::replace(&mut state.closed, true) {
                 return Ok(());
             }
-            let calls = state.place.calls.drain();
+            let calls = state.view.calls.drain();
             let held = std::mem::take(&mut state.held);
             let running: Vec<Py<PyAny>> = state.running.values().map(|task| task.clone_ref(py)).collect();
             let event_loop = state.event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py));

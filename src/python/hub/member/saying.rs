@@ -78,19 +78,19 @@ impl HubMember {
         let deadline = Instant::now() + timeout;
         let call = {
             let mut state = member.state.lock();
-            if state.place.calls.len() >= member.limits.max_in_flight {
+            if state.view.calls.len() >= member.limits.max_in_flight {
                 drop(state);
                 member.forget_cancelled(py);
                 state = member.state.lock();
             }
-            if state.place.calls.len() >= member.limits.max_in_flight {
+            if state.view.calls.len() >= member.limits.max_in_flight {
                 drop(state);
                 let most = member.limits.max_in_flight;
                 let text = format!("{most} calls wait for an answer, the limit (IRONBRIDGE_MAX_IN_FLIGHT)");
                 return Err(raise(py, &Error::new(Code::Overloaded, text)));
             }
-            let known = all.then(|| state.place.roster.with_action(action).count().max(1));
-            state.place.calls.insert(waiter, action, known, u64::MAX, deadline)
+            let known = all.then(|| state.view.roster.with_action(action).count().max(1));
+            state.view.calls.insert(waiter, action, known, u64::MAX, deadline)
         };
         let extra = Extra::Request(Wanted { call, timeout });
         let written =
@@ -100,7 +100,7 @@ impl HubMember {
             false => Self::hold(this, message, From::Call(call)),
         });
         if let Err(error) = asked {
-            drop(member.state.lock().place.calls.forget(call));
+            drop(member.state.lock().view.calls.forget(call));
             return Err(error);
         }
         Self::arm(this, deadline)?;
@@ -125,7 +125,7 @@ impl HubMember {
                 return Ok(false);
             }
             if let Some(call) = call {
-                state.place.calls.sent_as(call, outbox.added());
+                state.view.calls.sent_as(call, outbox.added());
             }
             outbox.add(message);
             !state.in_turn && state.event_loop.is_some() && !std::mem::replace(&mut state.flush_is_due, true)
@@ -169,7 +169,7 @@ impl HubMember {
                 && let Some(held) = state.held.pop_front()
             {
                 if let From::Call(call) = held.from {
-                    state.place.calls.sent_as(call, outbox.added());
+                    state.view.calls.sent_as(call, outbox.added());
                 }
                 outbox.add(&held.message);
                 taken.push(held);

@@ -66,7 +66,7 @@ impl HubMember {
             Ok(value) => value.clone().unbind(),
             Err(error) => error.clone_ref(py).into_value(py).into_any(),
         };
-        let taken = this.get().state.lock().place.calls.answered(number, |waiter| {
+        let taken = this.get().state.lock().view.calls.answered(number, |waiter| {
             if let Some(collected) = &mut waiter.collected {
                 collected.push((service.to_owned(), outcome));
             }
@@ -100,12 +100,12 @@ impl HubMember {
         let py = this.py();
         let ended = {
             let mut state = this.get().state.lock();
-            if state.place.calls.is_empty() {
+            if state.view.calls.is_empty() {
                 return Ok(());
             }
-            let place = &mut state.place;
-            let roster = &place.roster;
-            place.calls.left(actions, |action| roster.with_action(action).count())
+            let view = &mut state.view;
+            let roster = &view.roster;
+            view.calls.left(actions, |action| roster.with_action(action).count())
         };
         for call in ended {
             let text = format!(
@@ -121,7 +121,7 @@ impl HubMember {
     /// Calls whose future was cancelled are forgotten when room is needed: an answer to one does no harm.
     pub(super) fn forget_cancelled(&self, py: Python<'_>) {
         let waiting: Vec<Py<PyAny>> =
-            self.state.lock().place.calls.waiters().map(|waiter| waiter.future.clone_ref(py)).collect();
+            self.state.lock().view.calls.waiters().map(|waiter| waiter.future.clone_ref(py)).collect();
         let done: HashSet<usize> = waiting
             .iter()
             .filter(|future| is_done(future.bind(py)))
@@ -129,7 +129,7 @@ impl HubMember {
             .collect();
         let forgotten = {
             let mut state = self.state.lock();
-            state.place.calls.forget_all(|waiter| done.contains(&(waiter.future.as_ptr() as usize)))
+            state.view.calls.forget_all(|waiter| done.contains(&(waiter.future.as_ptr() as usize)))
         };
         drop(forgotten);
     }
@@ -173,10 +173,10 @@ impl HubMember {
             let mut state = member.state.lock();
             state.timer = None;
             let sent = member.member.outbox().sent();
-            (state.place.calls.overdue(now), sent)
+            (state.view.calls.overdue(now), sent)
         };
         for call in late {
-            let known = member.state.lock().place.roster.with_action(&call.action).next().is_some();
+            let known = member.state.lock().view.roster.with_action(&call.action).next().is_some();
             let error = call.late(call.waiter.timeout.as_secs_f64(), known, call.was_sent(sent));
             if !is_done(call.waiter.future.bind(py)) {
                 Self::end_call(py, call, Some(&error))?;
@@ -188,7 +188,7 @@ impl HubMember {
             let state = member.state.lock();
             let held = state.held.iter().map(|held| held.deadline).min();
             let leaving = state.leaving.as_ref().map(|leaving| leaving.deadline);
-            [state.place.calls.earliest(), held, leaving].into_iter().flatten().min()
+            [state.view.calls.earliest(), held, leaving].into_iter().flatten().min()
         };
         next.map_or(Ok(()), |due| Self::arm(this, due))
     }

@@ -10,9 +10,9 @@ use crate::hub::message::{Facts, Head, Heads, Instance, Request, own_call};
 use super::calls::Calls;
 use super::roster::{Change, Roster};
 
-/// One service at the hub. `W` waits for a call's answer.
+/// What one service knows and waits for. `W` waits for a call's answer.
 #[derive(Debug)]
-pub struct Place<W> {
+pub struct View<W> {
     name: String,
     instance: Instance,
     heads: Heads,
@@ -61,8 +61,8 @@ pub enum Event<'a> {
     },
 }
 
-impl<W> Place<W> {
-    /// The place of a service with these actions.
+impl<W> View<W> {
+    /// That of a service with these actions, before it has joined.
     ///
     /// # Errors
     /// `Configuration` when a name cannot be used.
