@@ -120,6 +120,9 @@ fn an_answer_goes_to_whoever_asked() {
     let mut ours = Vec::new();
     writer().begin_answer(&mut ours, id.as_bytes(), Some(instance()), b"{}");
     assert!(ours.starts_with(b"<c>0123456789abcdef:"));
+    ours.extend_from_slice(b"null}");
+    // Whoever collects answers knows by it whose are still to come.
+    assert_eq!(read(&ours[20..]).unwrap().0.instance, Some(instance()));
     let mut theirs = Vec::new();
     writer().begin_answer(&mut theirs, b"\"ba4e\"", None, br#"{"type":"E","error":"no"}"#);
     theirs.extend_from_slice(b"null}");
@@ -145,6 +148,8 @@ fn a_body_of_the_original_is_read_with_its_spaces_and_escapes() {
 
 #[test]
 fn bodies_that_say_nothing_are_errors() {
+    let long = format!("{{\"s\":{:?}}}", "x".repeat(256));
+    assert!(read(long.as_bytes()).is_err(), "a name longer than any");
     for body in [&b"[]"[..], b"{}", b"{\"d\":1}", b"{\"s\":1}", b"", b"\xff", b"{\"s\":\"A\",\"areq\":3}"] {
         assert!(read(body).is_err(), "{}", String::from_utf8_lossy(body));
     }

@@ -41,8 +41,8 @@ fn the_own_registration_is_seen_once_for_each_hub() {
     let mut view = view();
     view.registering();
     assert_eq!(hear(&mut view, br#"<r>:{"s":"Alpha","a":["save"]}"#), Event::Registered);
-    // That of another process of the same class.
-    assert_eq!(hear(&mut view, br#"<r>:{"s":"Alpha","a":["save"]}"#), Event::Nothing);
+    // That of another process of the same class, which does not know this one yet.
+    assert_eq!(hear(&mut view, br#"<r>:{"s":"Alpha","a":["save"]}"#), Event::Newcomer(None));
 }
 
 #[test]
@@ -53,6 +53,54 @@ fn a_peer_of_ours_is_announced_once_by_beat_and_registration() {
     assert_eq!(hear(&mut view, beta.writer.register()), Event::Newcomer(None));
     assert_eq!(hear(&mut view, beta.writer.beat()), Event::Nothing);
     assert_eq!(view.roster.with_action("load").count(), 1);
+}
+
+#[test]
+fn a_peer_of_ours_is_announced_once_by_registration_and_beat() {
+    let mut view = view();
+    let beta = peer("Beta", "00000000000000bb", &["load"]);
+    let came = came("Beta", &["load"]);
+    assert_eq!(hear(&mut view, beta.writer.register()), Event::Newcomer(Some(came)));
+    assert_eq!(hear(&mut view, beta.writer.beat()), Event::Nothing);
+    let known: Vec<_> = view.roster.all().map(|seen| seen.instance).collect();
+    assert_eq!(known, [Some(beta.instance)]);
+}
+
+#[test]
+fn a_peer_of_ours_that_registers_at_the_next_hub_is_no_news() {
+    let mut view = view();
+    let beta = peer("Beta", "00000000000000bb", &["load"]);
+    hear(&mut view, beta.writer.beat());
+    hear(&mut view, beta.writer.register());
+    view.registering();
+    assert_eq!(hear(&mut view, beta.writer.beat()), Event::Nothing);
+    assert_eq!(hear(&mut view, beta.writer.register()), Event::Newcomer(None));
+    assert_eq!(view.roster.all().count(), 1);
+}
+
+#[test]
+fn a_peer_that_does_not_come_to_the_next_hub_is_lost_there() {
+    let mut view = view();
+    hear(&mut view, peer("Beta", "00000000000000bb", &["load"]).writer.beat());
+    view.registering();
+    let own = Writer::new("Alpha", &[], Instance::from_text("00000000000000aa").unwrap(), BEAT);
+    let echo = own.echo(0);
+    assert_eq!([hear(&mut view, &echo), hear(&mut view, &echo)], [Event::Nothing, Event::Nothing]);
+    let Event::Changed(changes) = hear(&mut view, &echo) else { panic!("nobody was lost") };
+    assert!(matches!(&changes[..], [Change::Left { service, .. }] if service == "Beta"));
+}
+
+#[test]
+fn the_own_action_is_among_those_that_are_known() {
+    let mut view = view();
+    let twin = peer("Alpha", "00000000000000ab", &["save"]);
+    hear(&mut view, twin.writer.beat());
+    let own = Instance::from_text("00000000000000aa").unwrap();
+    let mut everyone = view.with_action("save");
+    everyone.sort();
+    assert_eq!(everyone, [("Alpha".to_owned(), Some(own)), ("Alpha".to_owned(), Some(twin.instance))]);
+    assert!(view.knows_action("save") && !view.knows_action("load"));
+    assert!(view.with_action("load").is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::core::error::{Code, Error, Fate};
 use crate::core::pending::Pending;
+use crate::hub::message::Instance;
 
 /// A call that waits. `W` is whoever waits, and what it has so far.
 #[derive(Debug)]
@@ -12,11 +13,15 @@ pub struct Call<W> {
     pub waiter: W,
     /// What was asked for.
     pub action: String,
-    /// Answers that are still to come; `None` when the first is enough.
-    outstanding: Option<usize>,
+    /// Whose answers are still to come; `None` when the first is enough.
+    awaited: Option<Awaited>,
     /// Its message's number in the outbox.
     message: u64,
 }
+
+/// Services whose answers are to come: by name, and by instance where they have told it. One that has the action
+/// and is not known may answer too, but is not waited for.
+pub type Awaited = Vec<(String, Option<Instance>)>;
 
 /// Calls in flight, bounded by their maker.
 #[derive(Debug)]
@@ -54,16 +59,17 @@ impl<W> Calls<W> {
         self.pending.is_empty()
     }
 
-    /// Adds a call. `known` is how many are known to have the action, when all their answers are wanted.
+    /// Adds a call. `awaited` are those that are known to have the action, when all their answers are wanted. When
+    /// nobody is known, all that come until the deadline are.
     pub fn insert(
         &mut self,
         waiter: W,
         action: &str,
-        known: Option<usize>,
+        awaited: Option<Awaited>,
         message: u64,
         deadline: Instant,
     ) -> u64 {
-        let call = Call { waiter, action: action.to_owned(), outstanding: known, message };
+        let call = Call { waiter, action: action.to_owned(), awaited, message };
         self.pending.insert(call, deadline)
     }
 
@@ -72,19 +78,21 @@ impl<W> Calls<W> {
         self.pending.change(number, |call| call.message = message);
     }
 
-    /// An answer has come; `keep` is how a collecting waiter keeps it.
-    pub fn answered(&mut self, number: u64, keep: impl FnOnce(&mut W)) -> Taken<W> {
+    /// An answer has come from a service; `keep` is how a collecting waiter keeps it.
+    pub fn answered(
+        &mut self,
+        number: u64,
+        from: (&str, Option<Instance>),
+        keep: impl FnOnce(&mut W),
+    ) -> Taken<W> {
         let mut found = false;
         let mut last = false;
         self.pending.change(number, |call| {
             found = true;
-            match &mut call.outstanding {
-                None => last = true,
-                Some(left) => {
-                    *left = left.saturating_sub(1);
-                    last = *left == 0;
-                }
-            }
+            last = match &mut call.awaited {
+                None => true,
+                Some(awaited) => strike(awaited, from),
+            };
             keep(&mut call.waiter);
         });
         if !found {
@@ -137,24 +145,25 @@ impl<W> Calls<W> {
         lost
     }
 
-    /// A service with these actions has left. Ends the calls that wait for nobody else; `others` tells how many
-    /// are left that have an action.
-    pub fn left(&mut self, actions: &[String], others: impl Fn(&str) -> usize) -> Vec<Call<W>> {
+    /// A service with these actions has left. Ends the calls that wait for nobody else; `others` tells whether
+    /// anybody is left that has an action.
+    pub fn left(
+        &mut self,
+        who: (&str, Option<Instance>),
+        actions: &[String],
+        others: impl Fn(&str) -> bool,
+    ) -> Vec<Call<W>> {
         let mut ended = Vec::new();
         for action in actions {
             let others = others(action);
-            let concerned = |call: &Call<W>| {
-                call.action == *action && call.outstanding.is_none_or(|outstanding| outstanding > others)
+            let concerned = |call: &Call<W>| match &call.awaited {
+                None => !others,
+                Some(awaited) => awaited.iter().any(|(name, instance)| (name.as_str(), *instance) == who),
             };
-            while let Some(number) =
-                self.pending.find(|call| concerned(call) && (others == 0 || call.outstanding.is_some()))
-            {
-                let mut over = others == 0;
+            while let Some(number) = self.pending.find(|call| call.action == *action && concerned(call)) {
+                let mut over = true;
                 self.pending.change(number, |call| {
-                    if let Some(outstanding) = &mut call.outstanding {
-                        *outstanding = others;
-                        over = others == 0;
-                    }
+                    over = call.awaited.as_mut().is_none_or(|awaited| strike(awaited, who));
                 });
                 if over {
                     ended.extend(self.pending.take(number));
@@ -174,7 +183,7 @@ impl<W> Call<W> {
     /// Whether it collects answers: then what it has is its outcome, whatever happens.
     #[must_use]
     pub fn collects(&self) -> bool {
-        self.outstanding.is_some()
+        self.awaited.is_some()
     }
 
     /// Its message had left for the hub when so many had.
@@ -196,4 +205,16 @@ impl<W> Call<W> {
         let text = format!("nobody answered the action {action:?} within {timeout} s: {why}");
         Error::new(if sent { Code::ServiceNotFound } else { Code::ServiceUnavailable }, text)
     }
+}
+
+/// Waits for this one no more; `true` when it was the last. An answer that does not tell its instance is that of any
+/// service of its name.
+fn strike(awaited: &mut Awaited, (name, instance): (&str, Option<Instance>)) -> bool {
+    let exact = awaited.iter().position(|(known, which)| known == name && *which == instance);
+    let place = exact.or_else(|| {
+        awaited.iter().position(|(known, which)| known == name && (instance.is_none() || which.is_none()))
+    });
+    let Some(place) = place else { return false };
+    awaited.swap_remove(place);
+    awaited.is_empty()
 }

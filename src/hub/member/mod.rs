@@ -32,7 +32,7 @@ use super::limits::HubLimits;
 use super::message::{Heads, Instance, Writer};
 use super::server::{ServerOptions, ServerStats};
 
-pub use calls::{Call, Calls, Taken};
+pub use calls::{Awaited, Call, Calls, Taken};
 pub use inbound::{Inbound, Read};
 pub use limits::MemberLimits;
 pub use outbox::Outbox;

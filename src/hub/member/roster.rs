@@ -20,7 +20,7 @@ pub struct Seen {
     missed: u32,
     /// How many it may miss; `None` when it never beats.
     patience: Option<u32>,
-    /// It came with a beat, and its registration is still to come.
+    /// It was heard of by a beat, and its registration is still to come: no news.
     unregistered: bool,
 }
 
@@ -111,13 +111,20 @@ impl Roster {
         }
         let instance = facts.instance?;
         let actions = facts.actions.clone().unwrap_or_default();
+        // Its registration came first, without its instance: it is known already.
+        let nameless = (key.0.clone(), None);
+        let registered =
+            self.seen.get(&nameless).is_some_and(|seen| seen.patience.is_none() && seen.actions == actions);
+        if registered {
+            self.seen.remove(&nameless);
+        }
         let interval = facts.interval.unwrap_or(self.interval);
         let patience = beats(interval.saturating_mul(PATIENCE), self.interval);
         self.enter(key.0.clone(), Some(instance), actions.clone(), Some(patience), now);
         if let Some(seen) = self.seen.get_mut(&key) {
-            seen.unregistered = true;
+            seen.unregistered = !registered;
         }
-        Some(Change::Came { service: key.0, actions })
+        (!registered).then_some(Change::Came { service: key.0, actions })
     }
 
     fn enter(
@@ -163,9 +170,13 @@ impl Roster {
         left
     }
 
-    /// Another hub may know others: those that do not tell of themselves there are forgotten, in silence.
+    /// Another hub may know others: those that do not tell of themselves there are forgotten, in silence. The rest
+    /// will register there, which is no news, or be silent and lost.
     pub fn hub_changed(&mut self) {
         self.seen.retain(|_, seen| seen.patience.is_some());
+        for seen in self.seen.values_mut() {
+            seen.unregistered = seen.instance.is_some();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::core::error::Result;
 use crate::hub::message::{Facts, Head, Heads, Instance, Request, own_call};
 
-use super::calls::Calls;
+use super::calls::{Awaited, Call, Calls};
 use super::roster::{Change, Roster};
 
 /// What one service knows and waits for. `W` waits for a call's answer.
@@ -56,6 +56,8 @@ pub enum Event<'a> {
         number: u64,
         /// Who answers.
         service: Cow<'a, str>,
+        /// Which one of that name, if it tells.
+        instance: Option<Instance>,
         /// What went wrong there.
         error: Option<Cow<'a, [u8]>>,
     },
@@ -103,6 +105,27 @@ impl<W> View<W> {
         unconfirmed
     }
 
+    /// Everyone that is known to have this action, itself among them.
+    #[must_use]
+    pub fn with_action(&self, action: &str) -> Awaited {
+        let own = self.heads.has_action(action).then(|| (self.name.clone(), Some(self.instance)));
+        let others = self.roster.with_action(action).map(|seen| (seen.service.clone(), seen.instance));
+        own.into_iter().chain(others).collect()
+    }
+
+    /// Whether anyone is known to have this action.
+    #[must_use]
+    pub fn knows_action(&self, action: &str) -> bool {
+        self.heads.has_action(action) || self.roster.with_action(action).next().is_some()
+    }
+
+    /// A service has left: the calls that wait for nobody else.
+    pub fn give_up_on(&mut self, who: (&str, Option<Instance>), actions: &[String]) -> Vec<Call<W>> {
+        let (heads, roster) = (&self.heads, &self.roster);
+        let others = |action: &str| heads.has_action(action) || roster.with_action(action).next().is_some();
+        self.calls.left(who, actions, others)
+    }
+
     /// Takes a message.
     pub fn take<'a>(&mut self, head: Head, facts: Facts<'a>, now: Instant) -> Event<'a> {
         let namesake = facts.service == self.name;
@@ -111,7 +134,8 @@ impl<W> View<W> {
                 if std::mem::take(&mut self.registering) {
                     return Event::Registered;
                 }
-                Event::Nothing
+                // Another process that runs the same class.
+                Event::Newcomer(None)
             }
             Head::Register => Event::Newcomer(self.roster.registered(&facts, now)),
             Head::Echo => {
@@ -135,7 +159,10 @@ impl<W> View<W> {
             Head::Answer => {
                 let Some(answer) = facts.answer else { return Event::Nothing };
                 match own_call(&answer.id, self.instance) {
-                    Some(number) => Event::Answer { number, service: facts.service, error: answer.error },
+                    Some(number) => {
+                        let Facts { service, instance, .. } = facts;
+                        Event::Answer { number, service, instance, error: answer.error }
+                    }
                     None => Event::Nothing,
                 }
             }

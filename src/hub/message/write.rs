@@ -68,6 +68,11 @@ impl Writer {
         out.extend_from_slice(&answer_head(to));
         out.push(b':');
         out.extend_from_slice(&self.sender);
+        if to.is_some() {
+            out.extend_from_slice(b",\"i\":\"");
+            out.extend_from_slice(&self.instance.0);
+            out.push(b'"');
+        }
         out.extend_from_slice(b",\"ares\":{\"i\":");
         out.extend_from_slice(id);
         out.extend_from_slice(b",\"error\":");

@@ -137,7 +137,10 @@ impl Codec {
                         areq.set_item("to", writer.instance().as_str())?;
                         body.set_item("areq", areq)?;
                     }
-                    Extra::Answer { id, error, .. } => {
+                    Extra::Answer { id, to, error } => {
+                        if to.is_some() {
+                            body.set_item(intern!(py, "i"), writer.instance().as_str())?;
+                        }
                         let ares = PyDict::new(py);
                         ares.set_item("i", json::decode(py, id, limits)?)?;
                         let said = error.map_or(b"{}".to_vec(), Failure::to_json);

@@ -225,12 +225,12 @@ impl HubMember {
                 let arguments = arguments(py, &service, data.value(py, &member.limits)?)?;
                 Self::run(this, function, arguments, name, request.map(Asked::from));
             }
-            Event::Answer { number, service, error } => {
+            Event::Answer { number, service, instance, error } => {
                 let answer = match error {
                     None => Ok(data.value(py, &member.limits)?),
                     Some(error) => Err(remote(py, &error)?),
                 };
-                Self::answered(this, number, &service, answer)?;
+                Self::answered(this, number, (&service, instance), answer)?;
             }
         }
         Ok(())
@@ -245,7 +245,7 @@ impl HubMember {
                 }
             }
             Change::Left { service, instance, actions } => {
-                Self::give_up_on(this, &service, &actions)?;
+                Self::give_up_on(this, &service, instance, &actions)?;
                 if let Some(hook) = &handlers.service_lost {
                     let instance = instance.map(|instance| instance.as_str().to_owned());
                     Self::run(this, hook, (service, instance), "on_service_lost", None);

@@ -89,8 +89,8 @@ impl HubMember {
                 let text = format!("{most} calls wait for an answer, the limit (IRONBRIDGE_MAX_IN_FLIGHT)");
                 return Err(raise(py, &Error::new(Code::Overloaded, text)));
             }
-            let known = all.then(|| state.view.roster.with_action(action).count().max(1));
-            state.view.calls.insert(waiter, action, known, u64::MAX, deadline)
+            let awaited = all.then(|| state.view.with_action(action));
+            state.view.calls.insert(waiter, action, awaited, u64::MAX, deadline)
         };
         let extra = Extra::Request(Wanted { call, timeout });
         let written =

@@ -9,6 +9,7 @@ use pyo3::types::PyList;
 
 use crate::core::error::{Code, Error, Fate};
 use crate::hub::member::{Call, Taken};
+use crate::hub::message::Instance;
 use crate::python::errors::raise;
 
 use super::HubMember;
@@ -58,7 +59,7 @@ impl HubMember {
     pub(super) fn answered<'py>(
         this: &Bound<'py, Self>,
         number: u64,
-        service: &str,
+        from: (&str, Option<Instance>),
         answer: PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<()> {
         let py = this.py();
@@ -66,9 +67,9 @@ impl HubMember {
             Ok(value) => value.clone().unbind(),
             Err(error) => error.clone_ref(py).into_value(py).into_any(),
         };
-        let taken = this.get().state.lock().view.calls.answered(number, |waiter| {
+        let taken = this.get().state.lock().view.calls.answered(number, from, |waiter| {
             if let Some(collected) = &mut waiter.collected {
-                collected.push((service.to_owned(), outcome));
+                collected.push((from.0.to_owned(), outcome));
             }
         });
         let Taken::Ends(call) = taken else { return Ok(()) };
@@ -96,16 +97,19 @@ impl HubMember {
     }
 
     /// A service has left: calls that only it could answer end.
-    pub(super) fn give_up_on(this: &Bound<'_, Self>, service: &str, actions: &[String]) -> PyResult<()> {
+    pub(super) fn give_up_on(
+        this: &Bound<'_, Self>,
+        service: &str,
+        instance: Option<Instance>,
+        actions: &[String],
+    ) -> PyResult<()> {
         let py = this.py();
         let ended = {
             let mut state = this.get().state.lock();
             if state.view.calls.is_empty() {
                 return Ok(());
             }
-            let view = &mut state.view;
-            let roster = &view.roster;
-            view.calls.left(actions, |action| roster.with_action(action).count())
+            state.view.give_up_on((service, instance), actions)
         };
         for call in ended {
             let text = format!(
@@ -176,7 +180,7 @@ impl HubMember {
             (state.view.calls.overdue(now), sent)
         };
         for call in late {
-            let known = member.state.lock().view.roster.with_action(&call.action).next().is_some();
+            let known = member.state.lock().view.knows_action(&call.action);
             let error = call.late(call.waiter.timeout.as_secs_f64(), known, call.was_sent(sent));
             if !is_done(call.waiter.future.bind(py)) {
                 Self::end_call(py, call, Some(&error))?;
