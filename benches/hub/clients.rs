@@ -1,4 +1,4 @@
-//! One PUSH and one SUB connection to a hub.
+//! One PUSH connection to a hub, and one or more SUB connections.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ pub(crate) trait Clients {
     /// Sends a message so many times.
     fn send(&mut self, message: &[u8], times: usize) -> Result<(), Failure>;
 
-    /// Waits for at least so many, and tells how many have come.
+    /// Waits for at least so many at each subscriber, and tells how many have come to all.
     fn receive(&mut self, least: usize) -> Result<usize, Failure>;
 
     /// Takes what has come within a moment.
@@ -22,35 +22,59 @@ pub(crate) trait Clients {
 
     /// Sends until something comes back: nothing tells when a subscription holds.
     fn meet(&mut self, message: &[u8]) -> Result<(), Failure> {
-        let mut sent = 0;
-        let mut received = 0;
-        while received == 0 {
+        loop {
             self.send(message, 1)?;
-            sent += 1;
-            received += self.settle()?;
+            if self.settle()? > 0 {
+                return Ok(());
+            }
         }
-        while received < sent && self.settle()? > 0 {
-            received += 1;
-        }
-        Ok(())
     }
 }
 
 pub(crate) struct Native {
     push: UnixStream,
-    sub: UnixStream,
-    frames: Frames,
+    subs: Vec<Sub>,
     out: Vec<u8>,
 }
 
+/// One that listens.
+struct Sub {
+    stream: UnixStream,
+    frames: Frames,
+    /// What it has heard before the others did.
+    ahead: usize,
+}
+
 impl Native {
-    pub(crate) fn connect(sender: &str, receiver: &str) -> Result<Self, Failure> {
+    pub(crate) fn connect(sender: &str, receiver: &str, subscribers: usize) -> Result<Self, Failure> {
         let (push, _) = meet(receiver, Role::Push)?;
-        let (mut sub, frames) = meet(sender, Role::Sub)?;
         let mut out = Vec::new();
         subscribe(&mut out, b"");
-        sub.write_all(&out)?;
-        Ok(Self { push, sub, frames, out })
+        let mut subs = Vec::new();
+        for _ in 0..subscribers {
+            let (mut stream, frames) = meet(sender, Role::Sub)?;
+            stream.write_all(&out)?;
+            subs.push(Sub { stream, frames, ahead: 0 });
+        }
+        Ok(Self { push, subs, out })
+    }
+}
+
+impl Sub {
+    fn receive(&mut self, least: usize) -> Result<(), Failure> {
+        loop {
+            while let Some(event) = self.frames.next()? {
+                self.ahead += usize::from(matches!(event, Event::Message(_)));
+            }
+            if self.ahead >= least {
+                return Ok(());
+            }
+            let count = self.stream.read(self.frames.space(64 << 10))?;
+            if count == 0 {
+                return Err("the hub has hung up".into());
+            }
+            self.frames.filled(count);
+        }
     }
 }
 
@@ -80,26 +104,19 @@ impl Clients for Native {
     }
 
     fn receive(&mut self, least: usize) -> Result<usize, Failure> {
-        let mut received = 0;
-        loop {
-            while let Some(event) = self.frames.next()? {
-                received += usize::from(matches!(event, Event::Message(_)));
-            }
-            if received >= least {
-                return Ok(received);
-            }
-            let count = self.sub.read(self.frames.space(64 << 10))?;
-            if count == 0 {
-                return Err("the hub has hung up".into());
-            }
-            self.frames.filled(count);
+        for sub in &mut self.subs {
+            sub.receive(least)?;
         }
+        let all = self.subs.iter().map(|sub| sub.ahead).min().unwrap_or(0);
+        self.subs.iter_mut().for_each(|sub| sub.ahead -= all);
+        Ok(all)
     }
 
     fn settle(&mut self) -> Result<usize, Failure> {
-        self.sub.set_read_timeout(Some(Duration::from_millis(50)))?;
+        let set = |subs: &[Sub], time| subs.iter().try_for_each(|sub| sub.stream.set_read_timeout(time));
+        set(&self.subs, Some(Duration::from_millis(50)))?;
         let received = self.receive(1).unwrap_or(0);
-        self.sub.set_read_timeout(None)?;
+        set(&self.subs, None)?;
         Ok(received)
     }
 }

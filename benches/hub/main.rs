@@ -1,9 +1,10 @@
 //! What forwarding costs: PUSH → hub → SUB between native programs, with nothing of Python in between.
 //!
-//! `hub HUB [--clients C] [--window N] [--size BYTES] [--seconds S]` measures one and prints a JSON line. HUB is `ours`,
-//! or `crate`: a forwarder of the `zeromq` crate's PULL and PUB sockets. Clients are `native` (a blocking socket and
-//! this package's codec) or `crate`. `--window 1` is the round trip of one message; more are as many under way. The hub
-//! is this program again, in a process of its own.
+//! `hub HUB [--clients C] [--subscribers N] [--window N] [--size BYTES] [--seconds S]` measures one and prints a JSON
+//! line. HUB is `ours`, or `crate`: a forwarder of the `zeromq` crate's PULL and PUB sockets. Clients are `native` (a
+//! blocking socket and this package's codec) or `crate` (one listens). `--window 1` is the round trip of one message;
+//! more are as many under way, and the rate counts what all subscribers get. The hub is this program again, in a
+//! process of its own.
 
 mod clients;
 mod forwarder;
@@ -27,6 +28,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Options {
     hub: String,
     clients: String,
+    subscribers: usize,
     window: usize,
     size: usize,
     time: Duration,
@@ -47,13 +49,21 @@ fn main() -> ExitCode {
 
 fn parse(words: impl Iterator<Item = String>) -> Result<Options, Failure> {
     let time = Duration::from_secs(1);
-    let mut options =
-        Options { hub: "ours".into(), clients: "native".into(), window: 1, size: 100, time, serve: None };
+    let mut options = Options {
+        hub: "ours".into(),
+        clients: "native".into(),
+        subscribers: 1,
+        window: 1,
+        size: 100,
+        time,
+        serve: None,
+    };
     let mut words = words.filter(|word| word != "--bench"); // `cargo bench` adds it
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
             "--clients" => options.clients = value()?,
+            "--subscribers" => options.subscribers = value()?.parse()?,
             "--window" => options.window = value()?.parse()?,
             "--size" => options.size = value()?.parse()?,
             "--seconds" => options.time = Duration::from_secs_f64(value()?.parse()?),
@@ -95,7 +105,7 @@ fn measure(options: &Options) -> Result<String, Failure> {
     let line = if options.clients == "crate" {
         run(options, Library::connect(&sender, &receiver)?)
     } else {
-        run(options, Native::connect(&sender, &receiver)?)
+        run(options, Native::connect(&sender, &receiver, options.subscribers)?)
     };
     drop(hub.stdin.take());
     hub.wait()?;
@@ -105,7 +115,8 @@ fn measure(options: &Options) -> Result<String, Failure> {
 fn run(options: &Options, mut clients: impl Clients) -> Result<String, Failure> {
     let message = vec![b'm'; options.size];
     clients.meet(&message)?;
-    let name = format!("{} hub, {} clients, {} under way", options.hub, options.clients, options.window);
+    let Options { hub, clients: kind, subscribers, window, .. } = options;
+    let name = format!("{hub} hub, {kind} clients, {subscribers} listening, {window} under way");
     if options.window == 1 {
         let samples = collect(options.time, || {
             clients.send(&message, 1)?;
@@ -116,12 +127,12 @@ fn run(options: &Options, mut clients: impl Clients) -> Result<String, Failure> 
     let (mut sent, mut received) = (0_usize, 0_usize);
     let start = Instant::now();
     while start.elapsed() < options.time {
-        let more = options.window - (sent - received);
+        let more = options.window.saturating_sub(sent.saturating_sub(received));
         clients.send(&message, more)?;
         sent += more;
         received += clients.receive(1)?;
     }
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let rate = received as f64 / start.elapsed().as_secs_f64();
+    let rate = (received * subscribers) as f64 / start.elapsed().as_secs_f64();
     Ok(format!(r#"{{"lane": "{name}", "size": {}, "rate": {rate:.0}}}"#, options.size))
 }

@@ -31,8 +31,8 @@ const SUBSCRIBERS_FRAME: usize = 64 << 10;
 const INTRUDER_DELAY: Duration = Duration::from_secs(1);
 
 /// Serves a caller to its end.
-pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, local: Role, tcp: bool) {
-    let _greeting = Greeting::begin(&shared.switch);
+pub(super) async fn serve(greeting: Greeting, accepted: Accepted, local: Role, tcp: bool) {
+    let shared = Arc::clone(&greeting.0);
     let Accepted { socket, peer: name, stranger } = accepted;
     if stranger && shared.secret.is_none() {
         shared.switch.lock().counts.refused.unauthorised += 1;
@@ -60,8 +60,8 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, local: Role, 
             return;
         }
     };
-    drop(_greeting);
     let place = shared.switch.lock().enter(socket, name, peer.role);
+    drop(greeting);
     let mut connection =
         Connection { place, readable, frames, fresh: true, writable: None, switch: &shared.switch };
     let Err(end) = poll_fn(|context| connection.poll(context)).await;
@@ -71,18 +71,24 @@ pub(super) async fn serve(shared: Arc<Shared>, accepted: Accepted, local: Role, 
 }
 
 /// Counts among those who have not shaken hands yet.
-struct Greeting<'a>(&'a Mutex<Switch>);
+pub(super) struct Greeting(Arc<Shared>);
 
-impl<'a> Greeting<'a> {
-    fn begin(switch: &'a Mutex<Switch>) -> Self {
-        switch.lock().greetings += 1;
-        Self(switch)
+impl Greeting {
+    /// `None` when one more connection would be too many.
+    pub(super) fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        let mut switch = shared.switch.lock();
+        if switch.is_full() {
+            switch.counts.refused.limits += 1;
+            return None;
+        }
+        switch.greetings += 1;
+        Some(Self(Arc::clone(shared)))
     }
 }
 
-impl Drop for Greeting<'_> {
+impl Drop for Greeting {
     fn drop(&mut self) {
-        self.0.lock().greetings -= 1;
+        self.0.switch.lock().greetings -= 1;
     }
 }
 

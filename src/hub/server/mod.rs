@@ -21,6 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::io::Interest;
 use tokio::sync::Notify;
 
+use self::connection::Greeting;
 use self::door::Door;
 use self::switch::Switch;
 use super::endpoint::Endpoint;
@@ -233,14 +234,8 @@ async fn let_in(shared: Arc<Shared>, door: Door, local: Role) {
         let Ok(mut ready) = ready else { return };
         match door.get_ref().0.accept() {
             Ok(accepted) => {
-                let full = {
-                    let mut switch = shared.switch.lock();
-                    let full = switch.is_full();
-                    switch.counts.refused.limits += u64::from(full);
-                    full
-                };
-                if !full {
-                    tokio::spawn(connection::serve(Arc::clone(&shared), accepted, local, tcp));
+                if let Some(greeting) = Greeting::begin(&shared) {
+                    tokio::spawn(connection::serve(greeting, accepted, local, tcp));
                 }
             }
             Err(error) => match error.raw_os_error() {
