@@ -1,15 +1,16 @@
 //! What happens at each bound.
 
-use ironbridge::bridge::frame::{MAX_BUFFERS, builtin};
+use ironbridge::bridge::frame::{MAX_BUFFERS, RequestEnvelope, builtin};
 use ironbridge::bridge::hello::{Lane, Mode};
 use ironbridge::core::error::{Code, Fate};
 use ironbridge::core::limits::Limits;
 
 use crate::host::Event;
 use crate::place::{LONG, Place, Plan, within};
-use crate::raw::Raw;
+use crate::raw::{Raw, request};
 
 const ECHO: u16 = 0;
+const WHO: u16 = 2;
 const GATE: u16 = 3;
 const LATER: u16 = 6;
 
@@ -41,6 +42,41 @@ fn a_full_queue_answers_overloaded_at_once() {
         assert_eq!((reply.envelope.call, reply.envelope.code), (call, Code::Ok));
     }
     assert_eq!(served.count("/dropped/overloaded"), 7);
+}
+
+#[test]
+fn calls_that_wait_for_an_instance_count_as_waiting() {
+    let place = Place::new();
+    let served = place.serve(limited(|limits| limits.max_queue = 3));
+    let mut peer = Raw::multiplexed(&served);
+    peer.bind(1, b"slow");
+    let ask = |peer: &mut Raw, call| {
+        let envelope = RequestEnvelope { call, remaining: 0, instance: 1, endpoint: WHO };
+        peer.send(&request(&envelope, 0, b""));
+    };
+    ask(&mut peer, 1);
+    served.expect(&Event::Began(b"slow".to_vec()));
+    for call in 2..=4 {
+        ask(&mut peer, call);
+        served.until("/cache/waiting", call - 1);
+    }
+    for call in 5..=9 {
+        ask(&mut peer, call);
+        let reply = peer.reply();
+        assert_eq!(reply.envelope.call, call);
+        assert_eq!((reply.envelope.code, reply.envelope.fate), (Code::Overloaded, Fate::Rejected));
+    }
+    served.host.open_gate();
+    let mut answered: Vec<u64> = (1..=4)
+        .map(|_| {
+            let reply = peer.reply();
+            assert_eq!(reply.envelope.code, Code::Ok);
+            reply.envelope.call
+        })
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3, 4]);
+    assert_eq!(served.count("/dropped/overloaded"), 5);
 }
 
 #[test]

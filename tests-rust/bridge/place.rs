@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ironbridge::bridge::auth::Token;
 use ironbridge::bridge::client::blocking::{CallOptions, Client, Options};
@@ -159,6 +159,15 @@ impl Served {
         let document = self.service.engine().statistics_document();
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         document.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap()
+    }
+
+    /// Waits until it is that.
+    pub(crate) fn until(&self, pointer: &str, number: u64) {
+        let end = Instant::now() + LONG;
+        while self.count(pointer) != number {
+            assert!(Instant::now() < end, "{pointer} is {}, not {number}", self.count(pointer));
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -91,12 +91,7 @@ impl<H: Host> Engine<H> {
             return Some((Some(DropReason::Draining), Error::new(Code::ServiceUnavailable, text)));
         }
         if self.waiting() >= self.limits.max_queue {
-            let text = format!(
-                "service {:?} has {} calls waiting, its limit; try later, give it more threads or workers, or \
-                 raise IRONBRIDGE_MAX_QUEUE",
-                self.service, self.limits.max_queue
-            );
-            return Some((Some(DropReason::Overloaded), Error::new(Code::Overloaded, text)));
+            return Some((Some(DropReason::Overloaded), self.overloaded()));
         }
         if call.connection.mode == Mode::Multiplexed && in_flight >= self.limits.max_in_flight {
             let text = format!(
@@ -110,6 +105,15 @@ impl<H: Host> Engine<H> {
             return Some((None, Error::new(Code::EndpointNotFound, text)));
         }
         None
+    }
+
+    fn overloaded(&self) -> Error {
+        let text = format!(
+            "service {:?} has {} calls waiting, its limit; try later, give it more threads or workers, or raise \
+             IRONBRIDGE_MAX_QUEUE",
+            self.service, self.limits.max_queue
+        );
+        Error::new(Code::Overloaded, text).with_fate(Fate::Rejected)
     }
 
     fn cancel_call(self: &Arc<Self>, connection: &Arc<Connection<H>>, id: u64) {
@@ -149,9 +153,8 @@ impl<H: Host> Engine<H> {
                         Park::Parked => return Way::Elsewhere,
                         Park::Again(returned) => call = returned,
                         Park::Full(returned) => {
-                            let error = Error::new(Code::Overloaded, "too many calls wait for instances");
-                            let answer = Answer::failure(&error.with_fate(Fate::Rejected));
-                            return Way::Refuse(returned, Box::new(answer));
+                            self.observers.dropped(returned.event(), DropReason::Overloaded);
+                            return Way::Refuse(returned, Box::new(Answer::failure(&self.overloaded())));
                         }
                     },
                     Lookup::Evicted => {
@@ -199,10 +202,15 @@ impl<H: Host> Engine<H> {
         }
     }
 
-    /// Calls that waited for an instance go on.
+    /// Calls that waited for an instance go on: they wait for a worker, as far as there is room for them.
     pub(super) fn resume(self: &Arc<Self>, waiters: Vec<Call<H>>) {
-        for call in waiters {
-            self.leave(call);
+        for mut call in waiters {
+            if self.waiting() < self.limits.max_queue {
+                self.leave(call);
+            } else {
+                self.observers.dropped(call.event(), DropReason::Overloaded);
+                self.complete(&mut call, &mut Answer::failure(&self.overloaded()), false);
+            }
         }
     }
 

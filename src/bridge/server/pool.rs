@@ -262,7 +262,8 @@ impl<H: Host> Engine<H> {
     /// Has the keeper look every millisecond, until all is quiet again.
     #[inline]
     pub(super) fn attend(&self) {
-        if !self.attending.load(Ordering::Relaxed) && !self.attending.swap(true, Ordering::AcqRel) {
+        // After a change that the keeper looks for once it has stopped attending: one of the two sees the other's.
+        if !self.attending.load(Ordering::SeqCst) && !self.attending.swap(true, Ordering::AcqRel) {
             self.keeper_bell.ring();
         }
     }

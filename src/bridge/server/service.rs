@@ -120,7 +120,8 @@ impl<H: Host> Service<H> {
             proof: None,
         };
         let grace = Arc::new(Mutex::new(limits.grace));
-        let instances = instances(&host, cache);
+        // Those who wait for an instance wait like all others.
+        let instances = instances(&host, CacheOptions { max_waiters: limits.max_queue, ..cache });
         let observers = Observers::new(Statistics::new(endpoints), Vec::new());
         let engine = Engine::new(host, limits, service, schema, observers, instances, threads)?;
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
