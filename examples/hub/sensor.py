@@ -27,7 +27,8 @@ class Thermometer:
         while True:
             try:
                 mean = await self.call("mean", "Thermometer", timeout=1.0)
-                print(f"{mean['count']} readings, {mean['celsius']:.2f} °C in the mean", flush=True)
+                if mean["count"]:
+                    print(f"{mean['count']} readings, {mean['celsius']:.2f} °C in the mean", flush=True)
                 await asyncio.sleep(1.0)
             except (DeadlineExceeded, ServiceNotFound):
                 print("nobody keeps the readings yet", flush=True)

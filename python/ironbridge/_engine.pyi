@@ -14,6 +14,7 @@ __all__ = [
     "Client",
     "Endpoint",
     "HubMember",
+    "HubServer",
     "Server",
     "__version__",
     "_canonical",
@@ -299,6 +300,10 @@ class HubMember:
 
     @property
     def instance(self) -> str: ...
+    @property
+    def hosting(self) -> bool:
+        """Whether this process is the hub."""
+
     def open(self, event_loop: AbstractEventLoop) -> Future[None]:
         """Joins the hub, and joins again whenever it is lost; done when the own registration came back."""
 
@@ -317,6 +322,34 @@ class HubMember:
         """Lets running handlers end, sends what waits, and tells that it leaves."""
 
     def close(self) -> None: ...
+
+@final
+class HubServer:
+    """A hub on a thread of the engine's own."""
+
+    def __new__(
+        cls, sender: str, receiver: str, *, secret: str | None = None, options: dict[str, float] | None = None
+    ) -> Self:
+        """Listens nowhere yet.
+
+        Raises:
+            ConfigurationError: an endpoint, the secret or an option cannot be.
+        """
+
+    @property
+    def running(self) -> bool: ...
+    @property
+    def endpoints(self) -> tuple[str, str]: ...
+    def start(self) -> None:
+        """Listens, and forwards from now on.
+
+        Raises:
+            ServiceAlreadyExists: another hub is there.
+            ConfigurationError: the endpoints cannot be listened on.
+        """
+
+    def stop(self, grace: float | None = None) -> None: ...
+    def stats(self) -> dict[str, Any]: ...
 
 # Plain msgpack, which any of its readers reads.
 def _encode_msgpack(value: object) -> bytes: ...

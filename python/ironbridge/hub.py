@@ -18,7 +18,7 @@ of aiofase and its siblings: services of either kind meet at a hub of either kin
 from __future__ import annotations
 
 from ._hub.microservice import MicroService
-from ._hub.options import Options
+from ._hub.options import HubOptions, Options
 from ._hub.serializers import Serializer
 from ._hub.server import Server
 from ._hub.session import Stopping
@@ -46,6 +46,7 @@ __all__ = [
     "ConnectionLost",
     "DeadlineExceeded",
     "EndpointNotFound",
+    "HubOptions",
     "IronbridgeError",
     "MicroService",
     "Options",

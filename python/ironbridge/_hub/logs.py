@@ -14,8 +14,12 @@ ROOT = logging.getLogger("ironbridge.hub")
 
 Hook = Callable[..., object]
 
-# How much a service's state matters to whoever reads its log.
-LEVELS = {"connected": logging.INFO, "lost": logging.WARNING, "searching": logging.INFO}
+# What a service's state means to whoever reads its log.
+_STATES = {
+    "connected": (logging.INFO, "at the hub"),
+    "lost": (logging.WARNING, "the hub is lost: looking for another"),
+    "searching": (logging.INFO, "there is no hub yet: looking for one"),
+}
 
 
 def logger(name: str, debug: bool) -> logging.Logger:
@@ -35,7 +39,8 @@ class Failures:
 
     def __call__(self, error: BaseException, where: str) -> Coroutine[Any, Any, None] | None:
         """Tells one. What is returned, if anything, is the rest of an asynchronous `on_error`, to be awaited."""
-        shown = (type(error), error, _users(error.__traceback__))
+        # What the engine tells of itself has no traceback to be shown.
+        shown = (type(error), error, _users(error.__traceback__)) if error.__traceback__ else None
         self._log.error("%s failed: %s: %s", where, type(error).__name__, error, exc_info=shown)
         if self._hook is None:
             return None
@@ -64,6 +69,12 @@ def received(log: logging.Logger, what: str, function: Callable[..., Any]) -> Ca
         return function(*arguments)
 
     return logged
+
+
+def state(log: logging.Logger, now: str) -> None:
+    """One line for a change of a service's place at the hub."""
+    level, text = _STATES.get(now, (logging.INFO, now))
+    log.log(level, "%s: %s", log.name.rpartition(".")[2], text)
 
 
 def sent(log: logging.Logger, what: str, data: object) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -12,13 +10,14 @@ from weakref import WeakValueDictionary
 
 from .. import _engine
 from ..errors import ConfigurationError
-from . import binding, logs, serializers, signals, warnings
+from . import binding, serializers, signals
+from .core import Core
 from .hooks import Hooks, defined
 from .marks import Marks
 from .options import Options, Settings, seconds
-from .session import Session, Stopping, ended
+from .session import Stopping, ended
 from .talking import Talking
-from .tasks import Tasks
+from .warnings import about_open_endpoints
 
 # What a composed object is given, where it has nothing of that name.
 _GIVEN = ("send_broadcast", "request_action", "response", "call", "call_all")
@@ -86,31 +85,29 @@ class MicroService(Marks, Talking, Hooks):
         self.name = binding.checked_name(type(service).__name__ if name is None else name, "a service's name")
         self.actions = binding.functions(service, "action")
         self.tasks = binding.functions(service, "task")
-        self._settings = Settings(options)
-        self._debug = bool(debug)
-        self._log = logs.logger(self.name, self._debug)
-        hooks = defined(service, self)
-        self._failed = logs.Failures(self._log, hooks.pop("error", None))
-        self._hooks = hooks
-        self._endpoints = (sender_endpoint, receiver_endpoint)
-        self._secret = secret
         dumps, loads = serializers.chosen(serializer)
-        self._member_at = partial(
-            _engine.HubMember,
+        settings = Settings(options)
+        self._ironbridge = Core(
             name=self.name,
-            sender=sender_endpoint,
-            receiver=receiver_endpoint,
-            dumps=dumps,
-            loads=loads,
-            host=hub,
-            secret=secret,
-            options=self._settings.native,
+            served=None if service is self else service,
+            actions=self.actions,
+            tasks=self.tasks,
+            hooks=defined(service, self),
+            make=partial(
+                _engine.HubMember,
+                name=self.name,
+                sender=sender_endpoint,
+                receiver=receiver_endpoint,
+                dumps=dumps,
+                loads=loads,
+                host=hub,
+                secret=secret,
+                options=settings.native,
+            ),
+            settings=settings,
+            debug=bool(debug),
+            warn=partial(about_open_endpoints, (sender_endpoint, receiver_endpoint), secret),
         )
-        self._latest = self._new_member()
-        self._used = False
-        self._member: _engine.HubMember | None = None
-        self._session: Session | None = None
-        self._served = None if service is self else service
         _services[id(service)] = self
         if service is not self:
             for attribute in _GIVEN:
@@ -119,7 +116,7 @@ class MicroService(Marks, Talking, Hooks):
                         setattr(service, attribute, getattr(self, attribute))
 
     def __repr__(self) -> str:
-        return f"<MicroService {self.name!r} {'running' if self._session else 'not running'}>"
+        return f"<MicroService {self.name!r} {'running' if self._ironbridge.session else 'not running'}>"
 
     @staticmethod
     def of(service: object) -> MicroService:
@@ -144,29 +141,30 @@ class MicroService(Marks, Talking, Hooks):
             ConfigurationError: it runs already, or cannot be at this hub.
             AuthenticationError: the hub asks for another secret.
         """
-        session = self._begin(enable_tasks)
+        session = self._ironbridge.begin(enable_tasks)
         with signals.draining(session.stop):
             try:
                 await session.open()
                 await session.told_to_stop()
             finally:
-                await self._end(session)
+                await self._ironbridge.end(session)
 
     async def __aenter__(self) -> Self:
         """Runs the service beside the block, which begins when it is at its hub, and drains it at the block's end."""
-        session = self._begin(True)
+        session = self._ironbridge.begin(True)
         try:
             await session.open()
         except BaseException:
-            await self._end(session)
+            await self._ironbridge.end(session)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._end(self._session)
+        session = self._ironbridge.session
+        if session is not None:
+            await self._ironbridge.end(session)
 
     def stop(self, grace: float | None = None) -> Stopping:
         """Ends the service: tasks are cancelled, running handlers may finish, what waits to be sent is sent.
@@ -179,60 +177,20 @@ class MicroService(Marks, Talking, Hooks):
         """
         if grace is not None:
             seconds("grace", grace)
-        session = self._session
+        session = self._ironbridge.session
         return ended() if session is None else session.stop(grace)
 
     @property
     def stopping(self) -> bool:
         """Whether the service is ending or does not run: what a plain task in a loop looks at."""
-        return self._session is None or self._session.stopping
+        session = self._ironbridge.session
+        return session is None or session.stopping
 
     def services(self) -> list[_engine._HubService]:
         """Who is at the hub, this one left out: `name`, `instance`, `actions`, `last_seen` (seconds ago), `native`."""
-        return (self._member or self._missing()).services()
+        core = self._ironbridge
+        return (core.member or core.missing()).services()
 
     def stats(self) -> dict[str, Any]:
         """What this service has sent, received, dropped and refused so far. From any thread."""
-        return self._latest.stats()
-
-    def _new_member(self) -> _engine.HubMember:
-        heard: dict[str, Callable[..., Any]] = dict(self._hooks)
-        actions: dict[str, Callable[..., Any]] = dict(self.actions)
-        if self._debug:
-            log = self._log
-            actions = {name: logs.received(log, name, function) for name, function in actions.items()}
-            heard = {name: logs.received(log, name, function) for name, function in heard.items()}
-            for name in ("broadcast", "response", "new_service", "service_lost"):
-                heard.setdefault(name, logs.received(log, name, _nothing))
-        heard["error"] = self._failed
-        heard["state"] = partial(self._state_is, heard.get("state"))
-        return self._member_at(actions=actions, hooks=heard)
-
-    def _state_is(self, hook: Callable[[str], object] | None, state: str) -> object:
-        self._log.log(logs.LEVELS.get(state, logging.INFO), "%s: %s", state, " ".join(self._endpoints))
-        if state == "connected" and getattr(self._latest, "hosting", False):
-            warnings.about_open_endpoints(self._log, self._endpoints, self._secret)
-        return None if hook is None else hook(state)
-
-    def _begin(self, enable_tasks: bool) -> Session:
-        if self._session is not None:
-            raise ConfigurationError(f"service {self.name!r} runs already; make another one to run beside it")
-        if self._used:
-            self._latest = self._new_member()
-        self._used = False
-        self._used = True
-        tasks = Tasks(self.tasks if enable_tasks else {}, self._failed, self._settings.restart, self._log)
-        self._session = Session(self._latest, tasks, self._settings.grace, self._log)
-        self._member = self._latest
-        return self._session
-
-    async def _end(self, session: Session) -> None:
-        try:
-            await session.end()
-        finally:
-            if self._session is session:
-                self._session = self._member = None
-
-
-def _nothing(*arguments: object) -> None:
-    pass
+        return self._ironbridge.stats()

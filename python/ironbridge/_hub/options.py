@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, TypedDict
 
@@ -38,6 +38,47 @@ class Options(TypedDict, total=False):
     """Services remembered (10,000)."""
 
 
+class HubOptions(TypedDict, total=False):
+    """Options of a `Server`; also `IRONBRIDGE_HUB_…` in the environment. Times are in seconds, sizes in bytes."""
+
+    max_message: int
+    """The largest message that comes over a Unix socket (64 MiB)."""
+    max_message_tcp: int
+    """The largest message that comes over TCP (16 MiB)."""
+    subscriber_buffer: int
+    """How much waits for one subscriber; what comes on top is dropped for it, and counted (8 MiB)."""
+    subscriber_messages: int
+    """How many messages wait for one subscriber (100,000)."""
+    stall_timeout: float
+    """A subscriber that takes nothing of what waits for it is dropped after this (30)."""
+    handshake_timeout: float
+    """Time for a peer to shake hands (5)."""
+    max_connections: int
+    """Connections, of both kinds together (10,000)."""
+    max_subscriptions: int
+    """Subscriptions of one connection (4,096)."""
+    max_registrations: int
+    """Services that one connection may register (64)."""
+    grace: float
+    """Time for what waits to leave when the hub stops (2)."""
+
+
+def native(options: HubOptions) -> dict[str, float]:
+    """The hub's options as the engine takes them, which checks them.
+
+    Raises:
+        ConfigurationError: one is no number, or there is none of that name.
+    """
+    checked: dict[str, float] = {}
+    for name, value in options.items():
+        if name not in HubOptions.__annotations__:
+            raise ConfigurationError(_unknown("Server", name, HubOptions.__annotations__))
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise ConfigurationError(f"{name} is a number, not {value!r}")
+        checked[name] = value
+    return checked
+
+
 GRACE = 10.0
 RESTART = (0.5, 30.0)
 
@@ -54,7 +95,7 @@ class Settings:
     def __init__(self, options: Mapping[str, Any]) -> None:
         for name in options:
             if name not in (*_OWN, *_TIMES, *_SIZES):
-                raise ConfigurationError(_unknown(name))
+                raise ConfigurationError(_unknown("MicroService", name, (*_OWN, *_TIMES, *_SIZES)))
         self.grace = seconds("grace", options.get("grace", GRACE))
         self.restart = _pauses(options.get("restart", RESTART))
         self.native: dict[str, float] = {}
@@ -91,12 +132,11 @@ def _size(name: str, value: object) -> int:
     raise ConfigurationError(f"{name} is a whole number of 1 or more, not {value!r}")
 
 
-def _unknown(name: str) -> str:
-    known = (*_OWN, *_TIMES, *_SIZES)
-    if name in ("curve_secretkey_file", "server_publickey_file"):
+def _unknown(owner: str, name: str, known: Iterable[str]) -> str:
+    if name in ("curve_secretkey_file", "server_publickey_file", "authorized_clients_dir"):
         return f"{name}: CURVE keys are not spoken here; a hub and its services can share a secret: secret=..."
     if name in ("enable_heartbeat", "heartbeat_interval", "heartbeat_timeout"):
         return f"{name}: signs of life are always sent here, each `beat` seconds; who misses three is lost"
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return f"MicroService has no option {name!r}; {hint}"
+    return f"{owner} has no option {name!r}; {hint}"

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import Any
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ServiceAlreadyExists
 from .microservice import MicroService as _MicroService
 from .server import Server as _Server
 
@@ -17,6 +17,9 @@ __all__ = ["MicroService", "Server", "microservice", "server"]
 
 # A request without a timeout waits for its answer for as long as the original's does; ours has to end.
 _FOREVER = 86_400.0
+
+# Seconds after which a hub that is not needed looks whether it is.
+_AGAIN = 0.25
 
 
 class MicroService(_MicroService):
@@ -53,7 +56,7 @@ class MicroService(_MicroService):
 
 
 class Server(_Server):
-    """The hub."""
+    """The hub; where there is one, it stands by."""
 
     def __init__(
         self,
@@ -65,6 +68,18 @@ class Server(_Server):
     ) -> None:
         _refuse_curve(curve_secretkey_file, authorized_clients_dir)
         super().__init__(sender_endpoint, receiver_endpoint, debug)
+
+    async def _start(self) -> None:
+        # A program starts its hub and its services in any order, and a service may have been the hub already.
+        while self._told is not None and not self._told.is_set():
+            try:
+                return await super()._start()
+            except ServiceAlreadyExists as there:
+                self._log.info("standing by: %s", there)
+            try:
+                await asyncio.wait_for(self._told.wait(), _AGAIN)
+            except TimeoutError:
+                pass
 
     def close(self) -> None:
         """Ends the hub."""

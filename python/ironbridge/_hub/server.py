@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from .. import _engine
 from ..errors import ConfigurationError
-from . import logs, signals, warnings
-from .options import seconds
+from . import logs, signals
+from .options import HubOptions, native, seconds
 from .session import Stopping, ended
+from .warnings import about_open_endpoints
 
 
 class Server:
@@ -24,20 +27,28 @@ class Server:
         debug: log what the hub does at level DEBUG, logger `ironbridge.hub.Server`; seen on stderr where logging is
             not configured.
         secret: what services have to know. Peers other than Ironbridge cannot tell it, and are refused.
+        options: see :class:`ironbridge.hub.HubOptions`.
 
     Raises:
-        ConfigurationError: an endpoint or the secret cannot be.
+        ConfigurationError: an endpoint, the secret or an option cannot be.
     """
 
     def __init__(
-        self, sender_endpoint: str, receiver_endpoint: str, debug: bool = False, *, secret: str | None = None
+        self,
+        sender_endpoint: str,
+        receiver_endpoint: str,
+        debug: bool = False,
+        *,
+        secret: str | None = None,
+        **options: Unpack[HubOptions],
     ) -> None:
-        self._endpoints = (sender_endpoint, receiver_endpoint)
         self._secret = secret
         self._log = logs.logger("Server", bool(debug))
-        self._native: Any = getattr(_engine, "HubServer")(  # noqa: B009
-            sender_endpoint, receiver_endpoint, secret=secret
+        self._make = partial(
+            _engine.HubServer, sender_endpoint, receiver_endpoint, secret=secret, options=native(options)
         )
+        # What cannot be is told now. The one that runs is made when it does, perhaps in a forked child.
+        self._native = self._make()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: asyncio.Event | None = None
         self._grace: float | None = None
@@ -45,45 +56,68 @@ class Server:
 
     def __repr__(self) -> str:
         state = "running" if self._native.running else "not running"
-        return f"<Server {self._endpoints[0]} {self._endpoints[1]} {state}>"
+        return f"<Server {' '.join(self.endpoints)} {state}>"
 
-    async def run(self) -> None:
+    @property
+    def endpoints(self) -> tuple[str, str]:
+        """The sender's and the receiver's; while it runs with the ports that the system chose for port 0."""
+        return self._native.endpoints
+
+    async def run(self, started: Callable[[], object] | None = None) -> None:
         """Forwards until `stop()`, SIGTERM, Ctrl+C or cancellation.
+
+        Args:
+            started: called once the hub listens.
 
         Raises:
             ServiceAlreadyExists: another hub is at these endpoints.
             ConfigurationError: they cannot be listened on; or this hub runs already.
         """
-        async with self:
-            await self.until_stopped()
-
-    async def until_stopped(self) -> None:
-        """For use inside `async with server:` – returns at `stop()`, SIGTERM or Ctrl+C."""
-        if self._told is not None:
-            with signals.draining(self.stop):
-                await self._told.wait()
+        told = self._begin()
+        with signals.draining(self.stop):
+            try:
+                await self._start()
+                if started is not None:
+                    started()
+                await told.wait()
+            finally:
+                await self._end()
 
     async def __aenter__(self) -> Self:
         """Forwards beside the block, from its beginning to its end."""
-        if self._loop is not None:
-            raise ConfigurationError("this hub runs already")
-        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        self._ended = concurrent.futures.Future()
-        # On a thread, since it may have to ask whether another hub is there.
-        start = asyncio.ensure_future(asyncio.to_thread(self._native.start))
+        self._begin()
         try:
-            await asyncio.shield(start)
+            await self._start()
         except BaseException:
-            await asyncio.wait([start])
-            await self.__aexit__(None, None, None)
+            await self._end()
             raise
-        warnings.about_open_endpoints(self._log, self._endpoints, self._secret)
-        self._log.debug("forwarding from %s to %s", self._endpoints[1], self._endpoints[0])
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._end()
+
+    def _begin(self) -> asyncio.Event:
+        if self._loop is not None:
+            raise ConfigurationError("this hub runs already")
+        self._loop, self._told, self._grace = asyncio.get_running_loop(), asyncio.Event(), None
+        self._ended = concurrent.futures.Future()
+        self._native = self._make()
+        return self._told
+
+    async def _start(self) -> None:
+        # On a thread, since it may have to ask whether another hub is there.
+        start = asyncio.ensure_future(asyncio.to_thread(self._native.start))
+        try:
+            await asyncio.shield(start)
+        except asyncio.CancelledError:
+            await asyncio.wait([start])
+            raise
+        about_open_endpoints(self.endpoints, self._secret, self._log)
+        self._log.debug("forwarding from %s to %s", *reversed(self.endpoints))
+
+    async def _end(self) -> None:
         try:
             await asyncio.to_thread(self._native.stop, self._grace)
         finally:
@@ -110,6 +144,5 @@ class Server:
         return stopping
 
     def stats(self) -> dict[str, Any]:
-        """What the hub has received, forwarded, dropped and refused so far. From any thread."""
-        counted: dict[str, Any] = self._native.stats()
-        return counted
+        """What the hub has received, forwarded, dropped and refused in this run, or the last one. From any thread."""
+        return self._native.stats()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-from .. import _engine
-from ..errors import DeadlineExceeded, ServiceUnavailable
+from ..errors import DeadlineExceeded
 from . import logs
-from .session import Session
+from .core import Core
 
 T = TypeVar("T")
 
@@ -21,12 +19,7 @@ CALL_ALL_TIMEOUT = 5.0
 class Talking:
     """The sending half of a `MicroService`."""
 
-    name: str
-    _log: logging.Logger
-    _debug: bool
-    # Both are there while the service runs.
-    _session: Session | None
-    _member: _engine.HubMember | None
+    _ironbridge: Core
 
     async def send_broadcast(self, data: Any) -> None:
         """Sends `data` to all services but this one: to their `on_broadcast`.
@@ -38,9 +31,10 @@ class Talking:
             DeadlineExceeded: the hub took nothing for too long.
             ServiceUnavailable: this service does not run.
         """
-        member = self._member or self._missing()
-        if self._debug:
-            logs.sent(self._log, "broadcast", data)
+        core = self._ironbridge
+        member = core.member or core.missing()
+        if core.debug:
+            logs.sent(core.log, "broadcast", data)
         waiting = member.broadcast(data)
         if waiting is not None:
             await waiting
@@ -54,9 +48,10 @@ class Talking:
         """
         if timeout is not None:
             return await self.call(action, data, timeout)
-        member = self._member or self._missing()
-        if self._debug:
-            logs.sent(self._log, f"request {action}", data)
+        core = self._ironbridge
+        member = core.member or core.missing()
+        if core.debug:
+            logs.sent(core.log, f"request {action}", data)
         waiting = member.request(action, data)
         if waiting is not None:
             await waiting
@@ -69,9 +64,10 @@ class Talking:
             PayloadError, DeadlineExceeded, ServiceUnavailable: as `send_broadcast`.
             ConfigurationError: there can be no service of that name.
         """
-        member = self._member or self._missing()
-        if self._debug:
-            logs.sent(self._log, f"response to {service}", data)
+        core = self._ironbridge
+        member = core.member or core.missing()
+        if core.debug:
+            logs.sent(core.log, f"response to {service}", data)
         waiting = member.respond(service, data)
         if waiting is not None:
             await waiting
@@ -89,9 +85,10 @@ class Talking:
             Overloaded: too many calls wait for their answers (`IRONBRIDGE_MAX_IN_FLIGHT`).
             PayloadError, ServiceUnavailable: as `send_broadcast`.
         """
-        member = self._member or self._missing()
-        if self._debug:
-            logs.sent(self._log, f"call {action}", data)
+        core = self._ironbridge
+        member = core.member or core.missing()
+        if core.debug:
+            logs.sent(core.log, f"call {action}", data)
         return await member.call(action, data, timeout)
 
     async def call_all(self, action: str, data: Any = None, timeout: float = CALL_ALL_TIMEOUT) -> list[tuple[str, Any]]:
@@ -106,9 +103,10 @@ class Talking:
         Raises:
             PayloadError, ServiceUnavailable: as `send_broadcast`.
         """
-        member = self._member or self._missing()
-        if self._debug:
-            logs.sent(self._log, f"call to all {action}", data)
+        core = self._ironbridge
+        member = core.member or core.missing()
+        if core.debug:
+            logs.sent(core.log, f"call to all {action}", data)
         return await member.call_all(action, data, timeout)
 
     def from_thread(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
@@ -123,10 +121,11 @@ class Talking:
             DeadlineExceeded: it took longer, and was cancelled.
             ServiceUnavailable: this service does not run.
         """
-        session = self._session
+        core = self._ironbridge
+        session = core.session
         if session is None:
             coroutine.close()
-            self._missing()
+            core.missing()
         running = asyncio.run_coroutine_threadsafe(coroutine, session.loop)
         try:
             return running.result(timeout)
@@ -135,9 +134,3 @@ class Talking:
                 raise
             running.cancel()
             raise DeadlineExceeded(f"not done on the service's loop within {timeout} s") from None
-
-    def _missing(self) -> NoReturn:
-        raise ServiceUnavailable(
-            f"service {self.name!r} does not run: it sends and calls while `await service.run()` or "
-            "`async with service:` does"
-        )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 _warned: set[str] = set()
 
 
-def about_open_endpoints(log: logging.Logger, endpoints: Iterable[str], secret: str | None) -> None:
+def about_open_endpoints(endpoints: Iterable[str], secret: str | None, log: logging.Logger) -> None:
     """Warns once of endpoints that listen for other machines without a secret."""
     if secret is not None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,18 +26,13 @@ def hub(
 ) -> None:
     """Run a hub, which forwards what services say to each other, until Ctrl+C or SIGTERM; then tell what it did."""
     server = Server(sender, receiver, debug, secret=_secret(secret_file))
-    asyncio.run(_run(server, sender, receiver))
+    told = f"services send to {receiver} and listen at {sender}; Ctrl+C ends the hub"
+    asyncio.run(server.run(started=lambda: show.note(told)))
     stats = server.stats()
     if json:
         show.as_json(stats)
     else:
         show.table(["COUNT", "OF"], ([f"{count:,}", name] for name, count in _counts(stats)), right=["COUNT"])
-
-
-async def _run(server: Server, sender: str, receiver: str) -> None:
-    async with server:
-        show.note(f"services send to {receiver} and listen at {sender}; Ctrl+C ends the hub")
-        await server.until_stopped()
 
 
 def _secret(file: Path | None) -> str | None:
@@ -48,5 +44,9 @@ def _secret(file: Path | None) -> str | None:
         raise ConfigurationError(f"the secret's file {file} cannot be read: {error.strerror}") from None
 
 
-def _counts(stats: dict[str, Any]) -> list[tuple[str, int]]:
-    return [(name.replace("_", " "), count) for name, count in stats.items() if isinstance(count, int)]
+def _counts(stats: dict[str, Any], of: str = "") -> Iterator[tuple[str, int]]:
+    for name, value in stats.items():
+        if isinstance(value, dict):
+            yield from _counts(value, f"{name}: ")
+        elif isinstance(value, int):
+            yield of + name.replace("_", " "), value

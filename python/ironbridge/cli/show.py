@@ -43,7 +43,7 @@ def line(text: str, style: str = "") -> None:
 
 def note(text: str) -> None:
     """Says something beside the result, on stderr."""
-    _err.print(Text(text, style="dim"))
+    _err.print(Text(text, style="dim"), soft_wrap=True)
 
 
 def fail(error: BaseException | str) -> None:

@@ -95,7 +95,7 @@ impl Handshake {
     pub fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Peer>)> {
         self.take(input).inspect_err(|error| {
             // Before the greetings are over a peer understands nothing; and one that refuses us needs no refusal.
-            if !matches!(self.step, Step::Greeting | Step::Over) && error.code != Code::ConnectionLost {
+            if !matches!(self.step, Step::Greeting | Step::Over) {
                 encode::error(&mut self.output, &error.message);
             }
             self.step = Step::Over;
@@ -162,11 +162,14 @@ impl Handshake {
         let head = if whole.first().is_some_and(|flags| flags & flag::LONG != 0) { 9 } else { 2 };
         let (name, body) = command::split(whole.get(head..).unwrap_or_default())?;
         if name == b"ERROR" {
+            // Who proved something and is refused then has proved nothing.
+            let code = match self.step {
+                Step::Proof => Code::Authentication,
+                _ => Code::ConnectionLost,
+            };
+            self.step = Step::Over;
             let reason = command::reason(body);
-            return Err(Error::new(
-                Code::ConnectionLost,
-                format!("the peer refuses the connection: {reason}"),
-            ));
+            return Err(Error::new(code, format!("the peer refuses the connection: {reason}")));
         }
         match (self.step, name) {
             (Step::Ready, b"READY") => return self.meet(body).map(Some),
