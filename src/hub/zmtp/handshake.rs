@@ -90,8 +90,9 @@ impl Handshake {
     /// then are frames.
     ///
     /// # Errors
-    /// `Protocol` when the peer speaks something else or is of the wrong kind, `Authentication` when it does not know
-    /// the secret. Send what [`Handshake::output`] has, and close.
+    /// `Protocol` when the peer speaks something else or is of the wrong kind, `Authentication` when one of both does
+    /// not know the other's secret, `ConnectionLost` when the peer refuses for another reason. Send what
+    /// [`Handshake::output`] has, and close.
     pub fn feed(&mut self, input: &[u8]) -> Result<(usize, Option<Peer>)> {
         self.take(input).inspect_err(|error| {
             // Before the greetings are over a peer understands nothing; and one that refuses us needs no refusal.
@@ -172,7 +173,13 @@ impl Handshake {
             return Err(Error::new(code, format!("the peer refuses the connection: {reason}")));
         }
         match (self.step, name) {
-            (Step::Ready, b"READY") => return self.meet(body).map(Some),
+            (Step::Ready, b"READY") => {
+                let peer = self.meet(body)?;
+                if self.as_server {
+                    self.tell(b"READY", &[]);
+                }
+                return Ok(Some(peer));
+            }
             (Step::Hello, b"HELLO") => {
                 let own = self.challenge()?.take_nonce(body)?;
                 encode::command(&mut self.output, b"WELCOME", &[&own]);
@@ -205,7 +212,10 @@ impl Handshake {
     /// After the greetings.
     fn begin(&mut self) -> Result<()> {
         let Some(secret) = self.secret.take() else {
-            self.tell(b"READY", &[]);
+            // A listener says what it is after the caller, for the same reason as with its mechanism.
+            if !self.as_server {
+                self.tell(b"READY", &[]);
+            }
             self.step = Step::Ready;
             return Ok(());
         };
