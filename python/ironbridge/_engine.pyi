@@ -304,6 +304,10 @@ class HubMember:
     def hosting(self) -> bool:
         """Whether this process is the hub."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know of the hub that this process is, if it is."""
+
     def open(self, event_loop: AbstractEventLoop) -> Future[None]:
         """Joins the hub, and joins again whenever it is lost; done when the own registration came back."""
 
@@ -340,6 +344,8 @@ class HubServer:
     def running(self) -> bool: ...
     @property
     def endpoints(self) -> tuple[str, str]: ...
+    @property
+    def warnings(self) -> list[str]: ...
     def start(self) -> None:
         """Listens, and forwards from now on.
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from harness import Program, free_port
-from ironbridge._hub.warnings import is_open
 from ironbridge.hub import AuthenticationError, ConfigurationError, MicroService, Server, ServiceAlreadyExists
 
 from hub.face import DEADLINE, Listener, place, running
@@ -85,24 +84,16 @@ async def test_an_open_hub_without_a_secret_warns_once_and_says_what_to_do(caplo
     assert not [one for one in caplog.records if one.levelno == logging.WARNING]
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "expected"),
-    [
-        ("ipc:///tmp/x", False),
-        ("ipc://@x", False),
-        ("tcp://127.0.0.1:1", False),
-        ("tcp://127.9.9.9:1", False),
-        ("tcp://localhost:1", False),
-        ("tcp://[::1]:1", False),
-        ("tcp://*:1", True),
-        ("tcp://0.0.0.0:1", True),
-        ("tcp://[::]:1", True),
-        ("tcp://10.0.0.1:1", True),
-        ("tcp://hub.example:1", True),
-    ],
-)
-def test_which_endpoints_other_machines_reach(endpoint: str, expected: bool) -> None:
-    assert is_open(endpoint) is expected
+async def test_a_service_that_is_an_open_hub_warns_too(caplog: pytest.LogCaptureFixture) -> None:
+    at: dict[str, Any] = {
+        "sender_endpoint": f"tcp://0.0.0.0:{free_port()}",
+        "receiver_endpoint": f"tcp://0.0.0.0:{free_port()}",
+    }
+    async with running(MicroService(Listener(), **at), MicroService(Listener(), **at, name="Guest")):
+        pass
+    warned = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert [one.name for one in warned] == ["ironbridge.hub.Listener"] * 2
+    assert all("secret" in one.getMessage() for one in warned)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

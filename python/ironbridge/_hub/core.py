@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 from .. import _engine
 from ..errors import ConfigurationError, ServiceUnavailable
-from . import logs
+from . import logs, warnings
 from .binding import Bound
 from .options import Settings
 from .session import Session
@@ -37,7 +36,6 @@ class Core:
         "_name",
         "_settings",
         "_tasks",
-        "_warn",
         "debug",
         "log",
         "member",
@@ -55,7 +53,6 @@ class Core:
         make: MakeMember,
         settings: Settings,
         debug: bool,
-        warn: Callable[[logging.Logger], None],
     ) -> None:
         self.log = logs.logger(name, debug)
         self.debug = debug
@@ -69,7 +66,6 @@ class Core:
         self._hooks = hooks
         self._make = make
         self._settings = settings
-        self._warn = warn
         # What cannot be is told now. The one that runs is made when it does, perhaps in a forked child.
         self._latest = self._new_member()
         self._latest.close()
@@ -118,8 +114,8 @@ class Core:
     def _state_is(self, hook: Callable[[str], object] | None, state: str) -> object:
         if self.session is None or not self.session.stopping:
             logs.state(self.log, state)
-        if state == "connected" and self._latest.hosting:
-            self._warn(self.log)
+        if state == "connected":
+            warnings.say(self.log, self._latest.warnings)
         return None if hook is None else hook(state)
 
 

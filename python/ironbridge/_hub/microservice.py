@@ -17,7 +17,6 @@ from .marks import Marks
 from .options import Options, Settings, seconds
 from .session import Stopping, ended
 from .talking import Talking
-from .warnings import about_open_endpoints
 
 # What a composed object is given, where it has nothing of that name.
 _GIVEN = ("send_broadcast", "request_action", "response", "call", "call_all")
@@ -106,7 +105,6 @@ class MicroService(Marks, Talking, Hooks):
             ),
             settings=settings,
             debug=bool(debug),
-            warn=partial(about_open_endpoints, (sender_endpoint, receiver_endpoint), secret),
         )
         _services[id(service)] = self
         if service is not self:

@@ -11,10 +11,9 @@ from typing import Any, Self, Unpack
 
 from .. import _engine
 from ..errors import ConfigurationError
-from . import logs, signals
+from . import logs, signals, warnings
 from .options import HubOptions, native, seconds
 from .session import Stopping, ended
-from .warnings import about_open_endpoints
 
 
 class Server:
@@ -42,7 +41,6 @@ class Server:
         secret: str | None = None,
         **options: Unpack[HubOptions],
     ) -> None:
-        self._secret = secret
         self._log = logs.logger("Server", bool(debug))
         self._make = partial(
             _engine.HubServer, sender_endpoint, receiver_endpoint, secret=secret, options=native(options)
@@ -114,7 +112,7 @@ class Server:
         except asyncio.CancelledError:
             await asyncio.wait([start])
             raise
-        about_open_endpoints(self.endpoints, self._secret, self._log)
+        warnings.say(self._log, self._native.warnings)
         self._log.debug("forwarding from %s to %s", *reversed(self.endpoints))
 
     async def _end(self) -> None:

@@ -260,6 +260,12 @@ impl Member {
         }
     }
 
+    /// What the user should know of the hub that this service runs, if it runs it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.shared.election.lock().as_ref().map(|election| election.warnings().to_vec()).unwrap_or_default()
+    }
+
     /// Whether this service runs the hub, and what that has counted.
     #[must_use]
     pub fn hosted(&self) -> Option<ServerStats> {

@@ -181,6 +181,12 @@ impl HubMember {
         py.detach(|| self.member.hosted()).is_some()
     }
 
+    /// What the user should know of the hub that this process runs, if it runs it.
+    #[getter]
+    fn warnings(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.member.warnings())
+    }
+
     /// Begins to join the hub. The future is done when the own registration has come back.
     fn open<'py>(this: &Bound<'py, Self>, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();

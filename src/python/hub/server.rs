@@ -111,6 +111,15 @@ impl HubServer {
             .map_or(given, |server| (server.sender().to_string(), server.receiver().to_string()))
     }
 
+    /// What the user should know of it while it runs.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        if self.made_in != generation() {
+            return Vec::new();
+        }
+        self.server.lock().server.as_ref().map(|server| server.warnings().to_vec()).unwrap_or_default()
+    }
+
     /// What it has counted.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = match self.made_in == generation() {
