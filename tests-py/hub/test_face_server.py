@@ -128,6 +128,15 @@ async def test_the_command_runs_a_hub_and_tells_what_it_did(tmp_path: Path) -> N
         assert stats["messages_in"] >= 3
 
 
+def test_the_command_tells_what_it_does_meanwhile(tmp_path: Path) -> None:
+    at = place(tmp_path)
+    words = ["--sender", at["sender_endpoint"], "--receiver", at["receiver_endpoint"], "--every", "0.1"]
+    with Program([COMMAND, "hub", *words]) as hub:
+        hub.wait_line(r" 0 +messages in", 20)
+        hub.interrupt()
+        assert hub.wait_exit() == 0, hub.output
+
+
 def test_the_command_tells_failures_in_one_line(tmp_path: Path) -> None:
     for words in (["--sender", "udp://x"], ["--secret-file", str(tmp_path / "none")]):
         with Program([COMMAND, "hub", *words]) as hub:

@@ -43,7 +43,11 @@ class Hooks:
 
     @_default
     async def on_error(self, error: BaseException, where: str) -> None:
-        """An action, a task or a hook has failed, `where` says which. It is in the log already."""
+        """Something has failed, and is in the log already.
+
+        `where` is `'action "hello"'`, `'task "heartbeat"'`, a hook's name, `"reading a message"`, or `"hub"` when
+        messages may have been lost with it.
+        """
 
     @_default
     async def on_state(self, state: str) -> None:
