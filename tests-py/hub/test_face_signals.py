@@ -49,6 +49,17 @@ async def main():
 asyncio.run(main())
 """
 
+UVLOOP = """
+import uvloop
+
+async def main():
+    async with caller:
+        await slow.run()
+    print("returned", flush=True)
+
+uvloop.run(main())
+"""
+
 TOGETHER = """
 async def main():
     await asyncio.gather(slow.run(), caller.run())
@@ -111,6 +122,17 @@ def test_a_service_that_is_the_program_drains_and_the_program_goes_on(tmp_path: 
         # The handlers are those of before again.
         assert run.stdout == ["waits", "task ended", "went", "returned ['Handlers', 'partial']"]
         assert run.stderr == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_on_uvloop_drains_as_well(tmp_path: Path, number: signal.Signals) -> None:
+    with program(tmp_path, UVLOOP) as run:
+        run.wait_line("waits")
+        run.signal(number)
+        run.wait_line("task ended")
+        run.say("go")
+        assert run.wait_exit() == 0, run.output
+        assert run.stdout[-2:] == ["went", "returned"]
 
 
 def test_several_services_drain_together(tmp_path: Path) -> None:
