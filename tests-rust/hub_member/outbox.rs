@@ -95,3 +95,56 @@ fn a_broken_connection_is_an_error_and_loses_nothing_that_waits() {
     outbox.detach();
     assert_eq!(outbox.waiting(), 1);
 }
+
+#[test]
+fn what_was_taken_back_does_not_leave_and_keeps_its_number() {
+    let mut outbox = Outbox::new(1 << 20, 100);
+    for message in [b"0", b"1", b"2", b"3", b"4"] {
+        outbox.add(message);
+    }
+    outbox.withdraw(|number| [1, 2, 4].contains(&number));
+    outbox.add(b"5");
+    outbox.withdraw(|number| number == 2);
+    assert_eq!((outbox.waiting(), outbox.left(), outbox.added()), (3, 0, 6));
+    let (ours, mut theirs) = connection();
+    outbox.attach(ours, &[]);
+    assert!(outbox.flush().unwrap());
+    assert_eq!((outbox.waiting(), outbox.left(), outbox.sent()), (0, 3, 6));
+    drop(outbox);
+    assert_eq!(received(&mut theirs), ["0", "3", "5"]);
+}
+
+#[test]
+fn what_has_left_in_part_is_not_taken_back() {
+    let mut outbox = Outbox::new(64 << 20, 1000);
+    outbox.add(&vec![b'x'; 3 << 20]);
+    outbox.add(b"last");
+    let (ours, theirs) = connection();
+    outbox.attach(ours, &[]);
+    assert!(!outbox.flush().unwrap(), "the socket took three megabytes at once");
+    assert_eq!((outbox.sent(), outbox.begun()), (0, 1));
+    outbox.withdraw(|_| true);
+    assert_eq!(outbox.waiting(), 1);
+    drop(theirs);
+    outbox.detach();
+    let (ours, mut theirs) = connection();
+    outbox.attach(ours, &[]);
+    let reader = std::thread::spawn(move || received(&mut theirs));
+    while !outbox.flush().unwrap() {
+        std::thread::yield_now();
+    }
+    assert_eq!((outbox.sent(), outbox.left()), (2, 1));
+    drop(outbox);
+    assert_eq!(reader.join().unwrap().iter().map(String::len).collect::<Vec<_>>(), [3 << 20]);
+}
+
+#[test]
+fn what_is_taken_back_while_there_is_no_hub_takes_no_room() {
+    let mut outbox = Outbox::new(1 << 20, 2);
+    for number in 0..1000 {
+        outbox.add(b"a call");
+        outbox.withdraw(|taken| taken == number);
+    }
+    assert!(!outbox.is_full());
+    assert_eq!(outbox.waiting(), 0);
+}

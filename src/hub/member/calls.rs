@@ -73,9 +73,14 @@ impl<W> Calls<W> {
         self.pending.insert(call, deadline)
     }
 
-    /// The number that the call's message got in the outbox.
-    pub fn sent_as(&mut self, number: u64, message: u64) {
-        self.pending.change(number, |call| call.message = message);
+    /// The number that the call's message gets in the outbox; `false` when nobody waits for the answer any more.
+    pub fn sent_as(&mut self, number: u64, message: u64) -> bool {
+        let mut waits = false;
+        self.pending.change(number, |call| {
+            call.message = message;
+            waits = true;
+        });
+        waits
     }
 
     /// An answer has come from a service; `keep` is how a collecting waiter keeps it.
@@ -184,6 +189,12 @@ impl<W> Call<W> {
     #[must_use]
     pub fn collects(&self) -> bool {
         self.awaited.is_some()
+    }
+
+    /// The number of its message in the outbox.
+    #[must_use]
+    pub fn message(&self) -> u64 {
+        self.message
     }
 
     /// Its message had left for the hub when so many had.

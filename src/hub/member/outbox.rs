@@ -17,12 +17,14 @@ pub struct Outbox {
     written: usize,
     /// Where the first frame begins that has not left whole.
     gone: usize,
-    /// Where in `bytes` each frame ends, and whether it counts as a message.
+    /// Where in `bytes` each frame ends, and what it counts as.
     ends: VecDeque<End>,
-    /// Messages that have left over the present connection, or an earlier one.
+    /// The number of the first message that has not left over the present connection, or an earlier one.
     sent: u64,
     /// Messages added.
     added: u64,
+    /// Messages taken back before they left.
+    withdrawn: u64,
     most_bytes: usize,
     most_messages: usize,
 }
@@ -30,7 +32,11 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct End {
     at: usize,
-    counts: bool,
+    /// How many messages' numbers it stands for: none when it is the protocol's own; more than one when messages
+    /// that were taken back came after it.
+    counts: u64,
+    /// Whether its message is there, and was not taken back.
+    real: bool,
 }
 
 /// Written bytes are let go of from this many on.
@@ -48,6 +54,7 @@ impl Outbox {
             ends: VecDeque::new(),
             sent: 0,
             added: 0,
+            withdrawn: 0,
             most_bytes,
             most_messages,
         }
@@ -68,13 +75,26 @@ impl Outbox {
     /// Messages that wait here.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.added - self.sent
+        self.ends.iter().filter(|end| end.real && end.counts > 0).count() as u64
     }
 
     /// Messages that have left.
     #[must_use]
+    pub fn left(&self) -> u64 {
+        self.added - self.withdrawn - self.waiting()
+    }
+
+    /// The number of the first message that has not left.
+    #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// The number of the first message of which nothing has left.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        let partly = self.written > self.gone && self.ends.front().is_some_and(|end| end.counts > 0);
+        self.sent + u64::from(partly)
     }
 
     /// The number that the next message gets: it has left when `sent` has passed it.
@@ -91,7 +111,7 @@ impl Outbox {
 
     /// Adds a message at the end.
     pub fn add(&mut self, message: &[u8]) {
-        self.append(message, true);
+        self.append(message, 1);
         self.added += 1;
     }
 
@@ -99,21 +119,42 @@ impl Outbox {
     /// connection begins with its own.
     pub fn add_own(&mut self, message: &[u8]) {
         if self.socket.is_some() {
-            self.append(message, false);
+            self.append(message, 0);
         }
     }
 
-    /// Adds bytes that are frames already.
+    /// Adds bytes that are frames already. A hub that asks for many, and takes none, gets no more.
     pub fn add_raw(&mut self, frames: &[u8]) {
-        if self.socket.is_some() {
+        if self.socket.is_some() && !self.is_full() {
             self.bytes.extend_from_slice(frames);
-            self.ends.push_back(End { at: self.bytes.len(), counts: false });
+            self.ends.push_back(End { at: self.bytes.len(), counts: 0, real: true });
         }
     }
 
-    fn append(&mut self, message: &[u8], counts: bool) {
+    fn append(&mut self, message: &[u8], counts: u64) {
         zmtp::message(&mut self.bytes, &[message]);
-        self.ends.push_back(End { at: self.bytes.len(), counts });
+        self.ends.push_back(End { at: self.bytes.len(), counts, real: true });
+    }
+
+    /// Takes messages back by their numbers, if nothing of them has left.
+    pub fn withdraw(&mut self, which: impl Fn(u64) -> bool) {
+        let mut number = self.sent;
+        let (mut from, mut kept) = (self.gone, self.gone);
+        for end in std::mem::take(&mut self.ends) {
+            let taken = end.real && end.counts > 0 && from >= self.written && which(number);
+            self.withdrawn += u64::from(taken);
+            number += end.counts;
+            let to = if taken { from } else { end.at };
+            self.bytes.copy_within(from..to, kept);
+            kept += to - from;
+            from = end.at;
+            let real = end.real && !taken;
+            match self.ends.back_mut() {
+                Some(last) if !real && last.counts > 0 => last.counts += end.counts,
+                _ => self.ends.push_back(End { at: kept, counts: end.counts, real }),
+            }
+        }
+        self.bytes.truncate(kept);
     }
 
     /// From now on messages leave over this connection. `own` goes first; what waited goes after it.
@@ -122,11 +163,11 @@ impl Outbox {
         let waiting = std::mem::take(&mut self.bytes);
         let ends = std::mem::take(&mut self.ends);
         for message in own {
-            self.append(message, false);
+            self.append(message, 0);
         }
         let shift = self.bytes.len();
         self.bytes.extend_from_slice(&waiting);
-        self.ends.extend(ends.into_iter().map(|end| End { at: end.at + shift, counts: end.counts }));
+        self.ends.extend(ends.into_iter().map(|end| End { at: end.at + shift, ..end }));
     }
 
     /// The connection has ended. A frame that left in part was never read: it will be sent again, whole. The
@@ -138,9 +179,9 @@ impl Outbox {
         let mut start = std::mem::take(&mut self.gone);
         self.written = 0;
         for end in ends {
-            if end.counts {
+            if end.counts > 0 {
                 self.bytes.extend_from_slice(&bytes[start..end.at]);
-                self.ends.push_back(End { at: self.bytes.len(), counts: true });
+                self.ends.push_back(End { at: self.bytes.len(), ..end });
             }
             start = end.at;
         }
@@ -177,7 +218,7 @@ impl Outbox {
             && end.at <= self.written
         {
             self.gone = end.at;
-            self.sent += u64::from(end.counts);
+            self.sent += end.counts;
             self.ends.pop_front();
         }
         if self.ends.is_empty() {
