@@ -31,6 +31,10 @@ pub(super) fn keep(shared: &Arc<Shared>) {
     let mut number = 0;
     let mut hosts = false;
     while !shared.is_stopped() {
+        if shared.is_behind() {
+            shared.rest(LONGEST_PAUSE);
+            continue;
+        }
         match session::join(shared, number + 1) {
             Ok(session) => {
                 number += 1;
@@ -39,12 +43,13 @@ pub(super) fn keep(shared: &Arc<Shared>) {
                 stay(shared, session, number);
             }
             Err(_) if shared.is_stopped() => return,
-            Err(error) if is_lasting(&error) => {
+            Err(error) if number == 0 && is_lasting(&error) => {
                 shared.tell(Notice::NotJoined { error, fatal: true });
                 return;
             }
             Err(error) => {
-                let error = match shared.stand() {
+                let stood = if is_lasting(&error) { Err(error.clone()) } else { shared.stand() };
+                let error = match stood {
                     Ok(true) if !std::mem::replace(&mut hosts, true) => {
                         shared.tell(Notice::Hosts);
                         continue;
@@ -56,7 +61,7 @@ pub(super) fn keep(shared: &Arc<Shared>) {
                     }
                     Err(error) => error,
                 };
-                let fatal = is_lasting(&error);
+                let fatal = number == 0 && is_lasting(&error);
                 if told.as_ref() != Some(&error) {
                     told = Some(error.clone());
                     shared.tell(Notice::NotJoined { error, fatal });
@@ -71,7 +76,7 @@ pub(super) fn keep(shared: &Arc<Shared>) {
     }
 }
 
-/// Whether another attempt cannot help.
+/// Whether another attempt cannot help. A service that was at its hub once tries on: it may come back as it was.
 fn is_lasting(error: &Error) -> bool {
     matches!(error.code, Code::Configuration | Code::Authentication)
 }

@@ -18,7 +18,8 @@ pub struct MemberLimits {
     pub outbox_messages: usize,
     /// Services remembered (`MAX_SERVICES`, 10,000).
     pub max_services: usize,
-    /// Handlers that run at once before nothing more is read (`MAX_RUNNING`, 1,000).
+    /// Handlers that run at once before nothing more is read (`MAX_RUNNING`, 1,000); where they wait for answers, as
+    /// many messages are read beside them, and more are refused.
     pub max_running: usize,
     /// The deadline of a call that names none (`CALL_TIMEOUT`, 30 s).
     pub call_timeout: Duration,

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -100,6 +100,12 @@ pub enum Notice {
     Hosts,
 }
 
+/// While so many notices have not been taken, nothing more happens that would make another.
+const MOST_NOTICES: usize = 64;
+/// A keeper that was told to end is waited for so long: it looks up at least each 50 ms, unless it connects to a
+/// distant machine, or looks up its name. Then it ends by itself.
+const LAST_MOMENT: Duration = Duration::from_millis(250);
+
 /// A service at a hub. Dropping it stops its thread.
 #[derive(Debug)]
 pub struct Member {
@@ -128,7 +134,8 @@ pub(super) struct Shared {
     room_wanted: AtomicBool,
     /// Someone new is to hear a beat.
     beat_soon: AtomicBool,
-    resting: (Mutex<()>, Condvar),
+    /// Whether the keeper has ended, and where it rests.
+    resting: (Mutex<bool>, Condvar),
 }
 
 impl Member {
@@ -159,7 +166,7 @@ impl Member {
             session: AtomicU64::new(0),
             room_wanted: AtomicBool::new(false),
             beat_soon: AtomicBool::new(false),
-            resting: (Mutex::new(()), Condvar::new()),
+            resting: (Mutex::new(false), Condvar::new()),
             config,
         };
         Ok(Self { shared: Arc::new(shared), keeper: Mutex::new(None), made_in: generation() })
@@ -176,6 +183,9 @@ impl Member {
             .spawn(move || {
                 mask_signals();
                 keeper::keep(&shared);
+                let (ended, resting) = &shared.resting;
+                *ended.lock() = true;
+                resting.notify_all();
             })
             .map_err(|error| Error::io(Code::Configuration, "starting a thread", &error))?;
         *self.keeper.lock() = Some(keeper);
@@ -246,14 +256,13 @@ impl Member {
         }
         self.shared.stopped.store(true, Ordering::Release);
         self.shared.keeper_bell.ring();
-        let (lock, rested) = &self.shared.resting;
-        drop(lock.lock());
-        rested.notify_all();
         let keeper = self.keeper.lock().take();
-        if let Some(keeper) = keeper {
-            // Its longest wait is a slice; it runs no code but ours.
-            let _ = keeper.join();
-        }
+        let (ended, resting) = &self.shared.resting;
+        let mut ended = ended.lock();
+        resting.notify_all();
+        let deadline = Instant::now() + LAST_MOMENT;
+        while keeper.is_some() && !*ended && !resting.wait_until(&mut ended, deadline).timed_out() {}
+        drop(ended);
         if let Some(mut election) = self.shared.election.lock().take() {
             let grace = self.shared.config.host.as_ref().map_or(Duration::ZERO, |limits| limits.grace);
             election.stop(grace);
@@ -309,6 +318,11 @@ impl Shared {
     fn tell(&self, notice: Notice) {
         self.notices.lock().push_back(notice);
         self.bell.ring();
+    }
+
+    /// Whether whoever runs the service has not taken notices for long: there must not be ever more.
+    fn is_behind(&self) -> bool {
+        self.notices.lock().len() >= MOST_NOTICES
     }
 
     fn tell_of_room(&self) {

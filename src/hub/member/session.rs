@@ -12,8 +12,8 @@ use crate::hub::message::ECHO;
 use crate::hub::socket::Socket;
 use crate::hub::zmtp::{self, Event, Frames, Handshake, Role};
 
-use super::Shared;
 use super::inbound::Inbound;
+use super::{Config, Shared};
 
 /// A place at a hub.
 pub(super) struct Session {
@@ -27,6 +27,8 @@ pub(super) struct Session {
 
 /// No wait is longer than this without a look at whether the member has been stopped.
 const SLICE: Duration = Duration::from_millis(50);
+/// Bytes of others' messages that come before the first echo. A hub that sends more is not the one that is pushed to.
+const MOST_KEPT: usize = 16 << 20;
 /// The first echo is waited for this long, each next one twice as long, up to `SLICE`: a hub's subscription takes
 /// a moment to work.
 const FIRST_ECHO: Duration = Duration::from_millis(2);
@@ -69,6 +71,9 @@ pub(super) fn join(shared: &Shared, number: u64) -> Result<Session> {
                         break;
                     }
                     Event::Message(message) => {
+                        if kept.unread().len() > MOST_KEPT {
+                            return Err(split(shared));
+                        }
                         let mut whole = Vec::new();
                         zmtp::message(&mut whole, &[message]);
                         kept.extend(&whole);
@@ -81,17 +86,20 @@ pub(super) fn join(shared: &Shared, number: u64) -> Result<Session> {
             }
         }
         if deadline.passed() {
-            return Err(Error::new(
-                Code::ServiceUnavailable,
-                format!(
-                    "what is sent to {} does not come out of {}: are they the two ends of one hub?",
-                    shared.config.receiver, shared.config.sender
-                ),
-            ));
+            return Err(split(shared));
         }
     }
     kept.extend(frames.unread());
     Ok(Session { outbound: Arc::new(outbound), control, inbound: Inbound::new(socket, kept, number) })
+}
+
+/// The echo does not come back.
+fn split(shared: &Shared) -> Error {
+    let Config { sender, receiver, .. } = &shared.config;
+    let text = format!(
+        "what is sent to {receiver} does not come out of {sender}: are they the two ends of one hub?"
+    );
+    Error::new(Code::ServiceUnavailable, text)
 }
 
 fn connect(shared: &Shared, endpoint: &Endpoint, role: Role, deadline: Deadline) -> Result<(Socket, Frames)> {
