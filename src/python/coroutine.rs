@@ -4,7 +4,7 @@ use parking_lot::Mutex;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 /// A task of this loop, in this context, whose first step has been run. To be called on the loop's thread, in
 /// none of its tasks.
@@ -35,6 +35,31 @@ pub(crate) fn start<'py>(
         context.call_method1(intern!(py, "run"), (callback,))?;
     }
     Ok(task)
+}
+
+/// Whether a value is a coroutine: Python's own, or what behaves as one.
+pub(crate) fn is_one(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = value.py();
+    let class = COROUTINE.import(py, "types", "CoroutineType")?;
+    Ok(value.get_type().is(class) || value.is_instance(&abstract_class(py)?)?)
+}
+
+fn abstract_class(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static ABSTRACT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    ABSTRACT.import(py, "collections.abc", "Coroutine").cloned()
+}
+
+/// The task that waits for whatever can be awaited.
+pub(crate) fn awaited<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static ENSURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = value.py();
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "loop"), event_loop)?;
+    ENSURE.import(py, "asyncio", "ensure_future")?.call((value,), Some(&options))
 }
 
 /// A context without variables.

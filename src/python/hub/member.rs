@@ -1,19 +1,20 @@
 //! A service's place at a hub, on its asyncio loop: what is heard is read, decoded and handed to the service's own
 //! code on the loop's thread; what is said leaves once per turn of the loop.
 
+mod acting;
 mod codec;
 mod handlers;
 mod hearing;
 mod leaving;
 mod saying;
+mod state;
 mod waiting;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -24,15 +25,13 @@ use crate::core::platform::fork::generation;
 use crate::core::secret::Secret;
 use crate::hub::endpoint::Endpoint;
 use crate::hub::limits::HubLimits;
-use crate::hub::member::{Config, Inbound, Member, MemberLimits, View};
-use crate::hub::message::Instance;
+use crate::hub::member::{Config, Member, MemberLimits, View};
+use crate::hub::message::{BROADCAST, Instance, check_name};
 use crate::python::errors::raise;
 
 use codec::Codec;
 use handlers::Handlers;
-use leaving::Leaving;
-use saying::Held;
-use waiting::{Timer, Waiter};
+use state::State;
 
 /// One service at a hub.
 #[pyclass(frozen, weakref, name = "HubMember", module = "ironbridge._engine")]
@@ -44,42 +43,6 @@ pub(super) struct HubMember {
     made_in: u64,
     /// Never held across code that may run Python's.
     state: Mutex<State>,
-}
-
-struct State {
-    event_loop: Option<Py<PyAny>>,
-    /// Handlers begin with a copy of it.
-    context: Option<Py<PyAny>>,
-    handlers: Option<Arc<Handlers>>,
-    /// Done when the first hub has taken the registration.
-    opened: Option<Py<PyAny>>,
-    view: View<Waiter>,
-    inbound: Option<Box<Inbound>>,
-    /// The descriptor that the loop watches for what is heard.
-    watched: Option<i32>,
-    /// A batch is being handled: what it says leaves at its end.
-    in_turn: bool,
-    flush_is_due: bool,
-    /// Messages for which the outbox has no room.
-    held: VecDeque<Held>,
-    timer: Option<Timer>,
-    /// Handlers that have not ended.
-    running: HashMap<u64, Py<PyAny>>,
-    started: u64,
-    leaving: Option<Leaving>,
-    closed: bool,
-    counts: Counts,
-}
-
-/// What `stats()` tells.
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    received: u64,
-    malformed: u64,
-    failed: u64,
-    unconfirmed: u64,
-    joined: u64,
-    refused: u64,
 }
 
 #[pymethods]
@@ -110,9 +73,9 @@ impl HubMember {
         }
         let limits = Limits::from_env().map_err(wrong)?;
         let (names, handlers) = Handlers::new(actions, hooks)?;
-        let codec = Codec::new(dumps, loads);
+        let mut codec = Codec::new(dumps, loads);
         let instance = Instance::random().map_err(wrong)?;
-        let presence = codec.presence(py, name, &names, instance, bounds.beat, &limits)?;
+        let presence = codec.presence(py, name, &names, instance, bounds.beat)?;
         let view = View::new(name, &names, instance, bounds.beat, bounds.max_services).map_err(wrong)?;
         let secret =
             secret.map(|secret| Secret::from_text("hub's secret", secret)).transpose().map_err(wrong)?;
@@ -141,31 +104,13 @@ impl HubMember {
             handshake_timeout: limits.handshake_timeout,
             host,
         };
-        let state = State {
-            event_loop: None,
-            context: None,
-            handlers: Some(Arc::new(handlers)),
-            opened: None,
-            view,
-            inbound: None,
-            watched: None,
-            in_turn: false,
-            flush_is_due: false,
-            held: VecDeque::new(),
-            timer: None,
-            running: HashMap::new(),
-            started: 0,
-            leaving: None,
-            closed: false,
-            counts: Counts::default(),
-        };
         Ok(Self {
             member: Member::new(config).map_err(wrong)?,
             codec,
             limits,
             bounds,
             made_in: generation(),
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(handlers, view)),
         })
     }
 
@@ -200,6 +145,7 @@ impl HubMember {
                 return Err(PyRuntimeError::new_err("the service has been opened already"));
             }
             state.event_loop = Some(event_loop.clone().unbind());
+            state.thread = Some(std::thread::current().id());
             state.context = Some(context.unbind());
             state.opened = Some(opened.clone().unbind());
         }
@@ -214,7 +160,7 @@ impl HubMember {
         this: &Bound<'py, Self>,
         data: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        Self::say(this, crate::hub::message::BROADCAST, data)
+        Self::say(this, BROADCAST, data)
     }
 
     /// Asks whoever has the action, and wants no answer.
@@ -223,6 +169,7 @@ impl HubMember {
         action: &str,
         data: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        check_name("action", action).map_err(|error| raise(this.py(), &error))?;
         Self::say(this, action.as_bytes(), data)
     }
 
@@ -232,6 +179,7 @@ impl HubMember {
         service: &str,
         data: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        check_name("service", service).map_err(|error| raise(this.py(), &error))?;
         Self::say(this, service.as_bytes(), data)
     }
 
@@ -275,9 +223,10 @@ impl HubMember {
 
     /// What it has sent, heard and dropped.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.check_process(py)?;
         let (sent, waiting, connected) = {
             let outbox = self.member.outbox();
-            (outbox.sent(), outbox.waiting(), outbox.is_connected())
+            (outbox.left(), outbox.waiting(), outbox.is_connected())
         };
         let (counts, calls, running, held) = {
             let state = self.state.lock();
@@ -303,13 +252,15 @@ impl HubMember {
     /// Something was told by the thread that keeps the connection.
     #[pyo3(name = "_noticed")]
     fn noticed(this: &Bound<'_, Self>) -> PyResult<()> {
-        Self::take_notices(this)
+        Self::take_notices(this)?;
+        this.get().exit()
     }
 
     /// Something was heard.
     #[pyo3(name = "_readable")]
     fn readable(this: &Bound<'_, Self>) -> PyResult<()> {
-        Self::hear(this)
+        Self::hear(this)?;
+        this.get().exit()
     }
 
     /// Sends what this turn had to say.
@@ -335,18 +286,44 @@ impl HubMember {
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         Self::end(this)
     }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.codec.visit(&visit)?;
+        self.state.try_lock().map_or(Ok(()), |state| state.visit(&visit))
+    }
+
+    fn __clear__(&self) {
+        let taken = self.state.try_lock().map(|mut state| state.empty());
+        drop(taken);
+    }
 }
 
 impl HubMember {
     /// # Errors
     /// When it cannot be used any more, or not in this process.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_process(py)?;
+        let (closed, thread) = {
+            let state = self.state.lock();
+            (state.closed, state.thread)
+        };
+        if closed {
+            return Err(raise(py, &Error::new(Code::ServiceUnavailable, "the service was stopped")));
+        }
+        if thread.is_some_and(|thread| thread != std::thread::current().id()) {
+            let text = "a service is used on its event loop's thread: from another one, call \
+                        asyncio.run_coroutine_threadsafe(...) or loop.call_soon_threadsafe(...)";
+            return Err(raise(py, &Error::new(Code::Configuration, text)));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// In a forked child.
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
         if self.made_in != generation() {
             let text = "this service was made before the process was forked: make one in the child";
             return Err(raise(py, &Error::new(Code::Configuration, text)));
-        }
-        if self.state.lock().closed {
-            return Err(raise(py, &Error::new(Code::ServiceUnavailable, "the service was stopped")));
         }
         Ok(())
     }

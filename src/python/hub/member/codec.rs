@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::core::error::{Code, Error};
 use crate::core::limits::Limits;
-use crate::hub::message::{self, Answer, BEAT, Facts, Instance, REGISTER, Request, Writer, seconds};
+use crate::hub::message::{self, Answer, BEAT, Facts, Head, Instance, REGISTER, Request, Writer, seconds};
 use crate::python::errors::raise;
 use crate::python::json;
 
@@ -20,6 +21,8 @@ pub(super) enum Codec {
     Custom {
         dumps: Py<PyAny>,
         loads: Py<PyAny>,
+        /// Whether bodies are bytes that `loads` takes, and not text.
+        binary: bool,
     },
 }
 
@@ -63,35 +66,33 @@ impl<'py> Data<'_, 'py> {
 impl Codec {
     pub(super) fn new(dumps: Option<Py<PyAny>>, loads: Option<Py<PyAny>>) -> Self {
         match (dumps, loads) {
-            (Some(dumps), Some(loads)) => Self::Custom { dumps, loads },
+            (Some(dumps), Some(loads)) => Self::Custom { dumps, loads, binary: false },
             _ => Self::Json,
         }
     }
 
-    /// Registration and beat, where they are not JSON.
+    /// Registration and beat, where they are not JSON. They tell whether the serializer writes text or bytes.
     pub(super) fn presence(
-        &self,
+        &mut self,
         py: Python<'_>,
         name: &str,
         actions: &[String],
         instance: Instance,
         beat: Duration,
-        limits: &Limits,
     ) -> PyResult<Option<(Vec<u8>, Vec<u8>)>> {
-        let Self::Custom { dumps, .. } = self else { return Ok(None) };
+        let Self::Custom { dumps, binary, .. } = self else { return Ok(None) };
         let mut actions = actions.to_vec();
         actions.sort_unstable();
         let body = PyDict::new(py);
         body.set_item("s", name)?;
         body.set_item("a", &actions)?;
         let mut register = [REGISTER, b":"].concat();
-        dump(dumps.bind(py), &body, &mut register)?;
+        *binary = dump(dumps.bind(py), &body, &mut register)?;
         body.set_item("d", py.None())?;
         body.set_item("i", instance.as_str())?;
         body.set_item("t", beat.as_millis())?;
         let mut beat = [BEAT, b":"].concat();
         dump(dumps.bind(py), &body, &mut beat)?;
-        let _ = limits;
         Ok(Some((register, beat)))
     }
 
@@ -159,25 +160,33 @@ impl Codec {
         Ok(out)
     }
 
-    /// Reads a body. A peer's own additions may be JSON in any case.
+    /// Reads a body. What ours alone say to each other is JSON in any case.
     pub(super) fn read<'a, 'py>(
         &self,
         py: Python<'py>,
+        head: Head,
         body: &'a [u8],
         limits: &Limits,
     ) -> PyResult<(Facts<'a>, Data<'a, 'py>)> {
-        let wrong = |error: Error| raise(py, &error);
-        let Self::Custom { loads, .. } = self else {
-            let (facts, data) = message::read(body).map_err(wrong)?;
-            return Ok((facts, Data::Raw(data)));
-        };
-        match load(loads.bind(py), body).and_then(|body| facts(&body, limits)) {
-            Ok((facts, data)) => Ok((facts, Data::Value(data))),
-            Err(error) => {
-                let Ok((facts, data)) = message::read(body) else { return Err(error) };
+        match self {
+            Self::Custom { loads, binary, .. } if !matches!(head, Head::Echo | Head::Parted) => {
+                let body = load(loads.bind(py), body, *binary)?;
+                facts(&body, limits).map(|(facts, data)| (facts, Data::Value(data)))
+            }
+            _ => {
+                let (facts, data) = message::read(body).map_err(|error| raise(py, &error))?;
                 Ok((facts, Data::Raw(data)))
             }
         }
+    }
+
+    /// Shows the garbage collector what is held.
+    pub(super) fn visit(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Self::Custom { dumps, loads, .. } = self {
+            visit.call(dumps)?;
+            visit.call(loads)?;
+        }
+        Ok(())
     }
 }
 
@@ -209,26 +218,31 @@ impl Failure {
     }
 }
 
-fn dump(dumps: &Bound<'_, PyAny>, body: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<()> {
-    let text = dumps.call1((body,))?;
-    if let Ok(text) = text.cast::<PyString>() {
+/// Appends what the serializer writes; `true` when that is bytes, and not text.
+fn dump(dumps: &Bound<'_, PyAny>, body: &Bound<'_, PyDict>, out: &mut Vec<u8>) -> PyResult<bool> {
+    let written = dumps.call1((body,))?;
+    if let Ok(text) = written.cast::<PyString>() {
         out.extend_from_slice(text.to_cow()?.as_bytes());
-    } else if let Ok(bytes) = text.cast::<PyBytes>() {
-        out.extend_from_slice(bytes.as_bytes());
-    } else {
-        let kind = text.get_type().name()?;
-        let error = format!("the serializer's dumps() returned {kind}, and must return str or bytes");
-        return Err(raise(dumps.py(), &Error::new(Code::Configuration, error)));
+        return Ok(false);
     }
-    Ok(())
+    if let Ok(bytes) = written.cast::<PyBytes>() {
+        out.extend_from_slice(bytes.as_bytes());
+        return Ok(true);
+    }
+    let kind = written.get_type().name()?;
+    let error = format!("the serializer's dumps() returned {kind}, and must return str or bytes");
+    Err(raise(dumps.py(), &Error::new(Code::Configuration, error)))
 }
 
-/// `loads` is given text where the body is text, since JSON-like serializers expect it, else bytes.
-fn load<'py>(loads: &Bound<'py, PyAny>, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    match std::str::from_utf8(body) {
-        Ok(text) => loads.call1((text,)).or_else(|_| loads.call1((PyBytes::new(loads.py(), body),))),
-        Err(_) => loads.call1((PyBytes::new(loads.py(), body),)),
+/// `loads` is given what `dumps` returns: text, or bytes.
+fn load<'py>(loads: &Bound<'py, PyAny>, body: &[u8], binary: bool) -> PyResult<Bound<'py, PyAny>> {
+    if binary {
+        return loads.call1((PyBytes::new(loads.py(), body),));
     }
+    let text = std::str::from_utf8(body).map_err(|_| {
+        raise(loads.py(), &Error::protocol("the body is not the text that the serializer writes"))
+    })?;
+    loads.call1((text,))
 }
 
 fn facts<'py>(body: &Bound<'py, PyAny>, limits: &Limits) -> PyResult<(Facts<'static>, Bound<'py, PyAny>)> {

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 
+use crate::core::error::{Code, Error};
 use crate::hub::message::{Instance, Request};
 use crate::python::coroutine;
+use crate::python::errors::raise;
 
 use super::HubMember;
 use super::codec::{Extra, Failure};
@@ -67,6 +71,20 @@ impl Handlers {
         };
         Ok((names, handlers))
     }
+
+    /// Every function of theirs.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Py<PyAny>> {
+        let hooks = [
+            &self.connect,
+            &self.new_service,
+            &self.broadcast,
+            &self.response,
+            &self.service_lost,
+            &self.error,
+            &self.state,
+        ];
+        self.actions.iter().map(|(function, _)| function).chain(hooks.into_iter().flatten())
+    }
 }
 
 impl HubMember {
@@ -95,21 +113,24 @@ impl HubMember {
         let member = this.get();
         let (event_loop, context) = {
             let state = member.state.lock();
-            let (Some(event_loop), Some(context)) = (&state.event_loop, &state.context) else {
+            let (Some(event_loop), Some(context), false) = (&state.event_loop, &state.context, state.closed)
+            else {
                 return Ok(());
             };
             (event_loop.bind(py).clone(), context.bind(py).clone())
         };
-        let outcome = function.call1(arguments);
-        let coroutine = match outcome {
-            Ok(coroutine) if coroutine.is_none() => return Self::finish(this, Ok(coroutine), name, asked),
-            Ok(coroutine) if coroutine.hasattr(intern!(py, "send"))? => coroutine,
-            other => return Self::finish(this, other, name, asked),
+        let task = match function.call1(arguments) {
+            Ok(value) if value.is_none() => return Self::answer(this, Ok(value), name, asked),
+            Ok(value) if coroutine::is_one(&value)? => {
+                let context = context.call_method0(intern!(py, "copy"))?;
+                coroutine::start(&event_loop, &value, &context)?
+            }
+            // A future, a task, or what becomes one.
+            Ok(value) if value.hasattr(intern!(py, "__await__"))? => coroutine::awaited(&event_loop, &value)?,
+            outcome => return Self::answer(this, outcome, name, asked),
         };
-        let context = context.call_method0(intern!(py, "copy"))?;
-        let task = coroutine::start(&event_loop, &coroutine, &context)?;
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
-            return Self::finish(this, task.call_method0(intern!(py, "result")), name, asked);
+            return Self::answer(this, task.call_method0(intern!(py, "result")), name, asked);
         }
         let number = {
             let mut state = member.state.lock();
@@ -128,7 +149,7 @@ impl HubMember {
     }
 
     /// A handler has ended: its outcome is the answer, if one is wanted.
-    fn finish<'py>(
+    pub(super) fn answer<'py>(
         this: &Bound<'py, Self>,
         outcome: PyResult<Bound<'py, PyAny>>,
         name: &str,
@@ -141,21 +162,36 @@ impl HubMember {
         {
             Self::failed(this, error, name);
         }
-        let Some(Asked { id, to }) = asked else { return Ok(()) };
-        let write = |data: &Bound<'py, PyAny>, error: Option<&Failure>| {
-            let extra = Extra::Answer { id: &id, to, error };
-            member.codec.write(member.member.writer(), b"", data, extra, &member.limits)
-        };
+        let Some(asked) = asked else { return Ok(()) };
         let none = py.None().into_bound(py);
         let message = match outcome {
-            Ok(value) => write(&value, None).or_else(|error| {
+            Ok(value) => member.answer_to(&asked, &value, None).or_else(|error| {
                 // The answer cannot be written: its caller hears why.
                 Self::failed(this, &error, name);
-                write(&none, Some(&failure(py, &error, to.is_some())))
+                member.answer_to(&asked, &none, Some(&error))
             })?,
-            Err(error) => write(&none, Some(&failure(py, &error, to.is_some())))?,
+            Err(error) => member.answer_to(&asked, &none, Some(&error))?,
         };
         Self::reply(this, message)
+    }
+
+    /// Tells a caller that its request is not run. While the service leaves others may have the action: nothing is
+    /// said, and whoever asked hears that it has left.
+    pub(super) fn refuse(this: &Bound<'_, Self>, asked: Option<Asked>) -> PyResult<()> {
+        let py = this.py();
+        let member = this.get();
+        let leaves = member.state.lock().leaving.is_some();
+        let Some(asked) = asked.filter(|_| !leaves) else { return Ok(()) };
+        let most = member.bounds.max_running;
+        let text = format!("{most} handlers run already, the limit (IRONBRIDGE_HUB_MAX_RUNNING)");
+        let error = raise(py, &Error::new(Code::Overloaded, text));
+        Self::reply(this, member.answer_to(&asked, &py.None().into_bound(py), Some(&error))?)
+    }
+
+    fn answer_to(&self, asked: &Asked, data: &Bound<'_, PyAny>, error: Option<&PyErr>) -> PyResult<Vec<u8>> {
+        let error = error.map(|error| failure(data.py(), error, asked.to.is_some()));
+        let extra = Extra::Answer { id: &asked.id, to: asked.to, error: error.as_ref() };
+        self.codec.write(self.member.writer(), b"", data, extra, &self.limits)
     }
 
     /// Tells of a failure in the service's own code.
@@ -163,21 +199,29 @@ impl HubMember {
         let py = this.py();
         let hook = {
             let mut state = this.get().state.lock();
+            if is_exit(py, error) {
+                // Not a failure: the program is to end, once this turn has.
+                state.exit.get_or_insert_with(|| error.clone_ref(py));
+                return;
+            }
             state.counts.failed += 1;
             state
                 .handlers
                 .as_ref()
                 .and_then(|handlers| handlers.error.as_ref().map(|hook| hook.clone_ref(py)))
         };
-        let Some(hook) = hook else {
-            error.clone_ref(py).print(py);
-            return;
-        };
-        if name == ERROR_HOOK {
-            error.clone_ref(py).print(py);
-            return;
+        match hook {
+            Some(hook) if name != ERROR_HOOK => {
+                Self::run(this, &hook, (error.clone_ref(py).into_value(py), name), ERROR_HOOK, None);
+            }
+            _ => error.display(py),
         }
-        Self::run(this, &hook, (error.clone_ref(py).into_value(py), name), ERROR_HOOK, None);
+    }
+
+    /// Ends the program, if a handler wanted to: `sys.exit()`, or Ctrl+C.
+    pub(super) fn exit(&self) -> PyResult<()> {
+        let exit = self.state.lock().exit.take();
+        exit.map_or(Ok(()), Err)
     }
 
     /// Calls a hook, if there is one.
@@ -197,6 +241,11 @@ fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
     CANCELLED
         .import(py, "asyncio", "CancelledError")
         .is_ok_and(|kind: &Bound<'_, PyAny>| error.is_instance(py, kind))
+}
+
+/// Whether the program is to end: asyncio's loops let these through.
+fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
 }
 
 /// What an exception tells; `all` of it only to ours.
@@ -232,19 +281,19 @@ impl Done {
         let member = self.member.bind(py);
         let Some((name, asked)) = self.ending.lock().take() else { return Ok(()) };
         let _task = member.get().state.lock().running.remove(&self.number);
-        let ended = HubMember::finish(member, task.call_method0(intern!(py, "result")), &name, asked);
+        let outcome = task.call_method0(intern!(py, "result"));
+        // The loop has heard of it already, and ends.
+        if outcome.as_ref().is_err_and(|error| is_exit(py, error)) {
+            return Ok(());
+        }
+        let ended = HubMember::answer(member, outcome, &name, asked);
         if let Err(error) = ended {
             HubMember::failed(member, &error, &name);
         }
         HubMember::after_handler(member)
     }
-}
 
-/// One argument more than a pair: so that a hook's arguments are made in one go.
-pub(super) fn arguments<'py>(
-    py: Python<'py>,
-    service: &str,
-    data: Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyTuple>> {
-    (service, data).into_pyobject(py)
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.member)
+    }
 }

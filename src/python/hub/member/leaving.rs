@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::core::error::{Code, Error, Fate};
+use crate::core::platform::fork::generation;
 use crate::python::errors::raise;
 
 use super::{HubMember, waiting};
@@ -18,6 +19,12 @@ pub(super) struct Leaving {
     /// It has said goodbye.
     said: bool,
     cancelled: usize,
+}
+
+impl Leaving {
+    pub(super) fn future(&self) -> &Py<PyAny> {
+        &self.future
+    }
 }
 
 /// After the deadline, time for cancelled handlers to end and for the last words to leave.
@@ -33,6 +40,11 @@ impl HubMember {
             let mut state = member.state.lock();
             if let Some(leaving) = &state.leaving {
                 return Ok(leaving.future.bind(py).clone());
+            }
+            if state.closed {
+                drop(state);
+                waiting::resolve(&future, member.left_over(py, 0)?.as_any());
+                return Ok(future);
             }
             state.leaving =
                 Some(Leaving { future: future.clone().unbind(), deadline, said: false, cancelled: 0 });
@@ -72,22 +84,8 @@ impl HubMember {
 
     /// A handler has ended: there may be room for more messages, or nothing left to do.
     pub(super) fn after_handler(this: &Bound<'_, Self>) -> PyResult<()> {
-        let member = this.get();
-        let resumed = {
-            let state = member.state.lock();
-            let calm = state.running.len() <= member.bounds.max_running / 2;
-            match (&state.inbound, state.watched) {
-                (Some(inbound), None) if calm && !state.closed => Some(inbound.fd()),
-                _ => None,
-            }
-        };
-        if let Some(fd) = resumed {
-            Self::resume(this, fd)?;
-            // What was read already is handled without waiting for more.
-            let py = this.py();
-            let readable = this.getattr(intern!(py, "_readable"))?;
-            member.event_loop(py)?.call_method1(intern!(py, "call_soon"), (readable,))?;
-        }
+        Self::work_off(this);
+        Self::read_on(this)?;
         Self::left_yet(this)
     }
 
@@ -122,13 +120,19 @@ impl HubMember {
         let member = this.get();
         let leaving = member.state.lock().leaving.take();
         let Some(leaving) = leaving else { return Ok(()) };
-        let unsent = member.member.outbox().waiting() + member.state.lock().held.len() as u64;
-        let left = PyDict::new(py);
-        left.set_item("unsent", unsent)?;
-        left.set_item("cancelled", leaving.cancelled)?;
+        let left = member.left_over(py, leaving.cancelled)?;
         Self::end(this)?;
         waiting::resolve(leaving.future.bind(py), left.as_any());
         Ok(())
+    }
+
+    /// What its end has left undone.
+    fn left_over<'py>(&self, py: Python<'py>, cancelled: usize) -> PyResult<Bound<'py, PyDict>> {
+        let held = self.state.lock().held.len() as u64;
+        let left = PyDict::new(py);
+        left.set_item("unsent", self.member.outbox().waiting() + held)?;
+        left.set_item("cancelled", cancelled)?;
+        Ok(left)
     }
 
     /// Ends at once: nothing is read or sent any more, whoever waits is told.
@@ -137,7 +141,8 @@ impl HubMember {
         let member = this.get();
         let (calls, held, running, opened, event_loop) = {
             let mut state = member.state.lock();
-            if std::mem::replace(&mut state.closed, true) {
+            // In a forked child the loop and its descriptors are the parent's.
+            if std::mem::replace(&mut state.closed, true) || member.made_in != generation() {
                 return Ok(());
             }
             let calls = state.view.calls.drain();

@@ -6,7 +6,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::core::error::{Code, Error, Fate};
-use crate::hub::message::Wanted;
+use crate::hub::message::{Wanted, check_name};
 use crate::python::errors::raise;
 
 use super::HubMember;
@@ -45,13 +45,16 @@ impl HubMember {
         }
         let py = this.py();
         let future = member.event_loop(py)?.call_method0(intern!(py, "create_future"))?;
-        Self::hold(this, message, From::Sender(future.clone().unbind()))?;
+        Self::hold(this, message, From::Sender(future.clone().unbind()), None)?;
         Ok(Some(future))
     }
 
     /// Sends an answer.
     pub(super) fn reply(this: &Bound<'_, Self>, message: Vec<u8>) -> PyResult<()> {
-        if Self::push(this, &message, None)? { Ok(()) } else { Self::hold(this, message, From::Handler) }
+        if this.get().state.lock().closed || Self::push(this, &message, None)? {
+            return Ok(());
+        }
+        Self::hold(this, message, From::Handler, None)
     }
 
     pub(super) fn ask<'py>(
@@ -72,6 +75,7 @@ impl HubMember {
                 return Err(raise(py, &Error::new(Code::Configuration, text)));
             }
         };
+        check_name("action", action).map_err(|error| raise(py, &error))?;
         let event_loop = member.event_loop(py)?;
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         let waiter = Waiter::new(future.clone().unbind(), timeout, all);
@@ -97,12 +101,13 @@ impl HubMember {
             member.codec.write(member.member.writer(), action.as_bytes(), data, extra, &member.limits);
         let asked = written.and_then(|message| match Self::push(this, &message, Some(call))? {
             true => Ok(()),
-            false => Self::hold(this, message, From::Call(call)),
+            false => Self::hold(this, message, From::Call(call), Some(deadline)),
         });
         if let Err(error) = asked {
-            drop(member.state.lock().view.calls.forget(call));
+            let _forgotten = member.state.lock().view.calls.forget(call);
             return Err(error);
         }
+        Self::read_on(this)?;
         Self::arm(this, deadline)?;
         Ok(future)
     }
@@ -138,9 +143,9 @@ impl HubMember {
     }
 
     /// Keeps a message until there is room for it.
-    fn hold(this: &Bound<'_, Self>, message: Vec<u8>, from: From) -> PyResult<()> {
+    fn hold(this: &Bound<'_, Self>, message: Vec<u8>, from: From, deadline: Option<Instant>) -> PyResult<()> {
         let member = this.get();
-        let deadline = Instant::now() + member.bounds.send_timeout;
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + member.bounds.send_timeout);
         let most = member.bounds.outbox_messages;
         {
             let mut state = member.state.lock();
@@ -161,6 +166,10 @@ impl HubMember {
     pub(super) fn make_room(this: &Bound<'_, Self>) -> PyResult<()> {
         let py = this.py();
         let member = this.get();
+        let calls = member.state.lock().held.iter().any(|held| matches!(held.from, From::Call(_)));
+        if calls {
+            member.forget_cancelled(py);
+        }
         let mut taken = Vec::new();
         let more = {
             let mut state = member.state.lock();
@@ -168,10 +177,13 @@ impl HubMember {
             while !outbox.is_full()
                 && let Some(held) = state.held.pop_front()
             {
-                if let From::Call(call) = held.from {
-                    state.view.calls.sent_as(call, outbox.added());
+                let wanted = match held.from {
+                    From::Call(call) => state.view.calls.sent_as(call, outbox.added()),
+                    _ => true,
+                };
+                if wanted {
+                    outbox.add(&held.message);
                 }
-                outbox.add(&held.message);
                 taken.push(held);
             }
             !state.held.is_empty()
@@ -217,6 +229,14 @@ impl HubMember {
 }
 
 impl Held {
+    /// What its sender awaits.
+    pub(super) fn future(&self) -> Option<&Py<PyAny>> {
+        match &self.from {
+            From::Sender(future) => Some(future),
+            _ => None,
+        }
+    }
+
     /// Tells whoever has said it that it was not sent.
     pub(super) fn give_up(self, this: &Bound<'_, HubMember>, error: &PyErr) {
         match self.from {

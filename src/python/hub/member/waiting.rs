@@ -35,6 +35,18 @@ impl Waiter {
     pub(super) fn new(future: Py<PyAny>, timeout: Duration, all: bool) -> Self {
         Self { future, timeout, collected: all.then(Vec::new) }
     }
+
+    /// What it holds of Python's.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Py<PyAny>> {
+        let collected = self.collected.iter().flatten().map(|(_, answer)| answer);
+        std::iter::once(&self.future).chain(collected)
+    }
+}
+
+impl Timer {
+    pub(super) fn handle(&self) -> &Py<PyAny> {
+        &self.handle
+    }
 }
 
 fn is_done(future: &Bound<'_, PyAny>) -> bool {
@@ -173,15 +185,23 @@ impl HubMember {
         let py = this.py();
         let member = this.get();
         let now = Instant::now() + TOLERANCE;
-        let (late, sent) = {
+        let (late, begun, _timer) = {
             let mut state = member.state.lock();
-            state.timer = None;
-            let sent = member.member.outbox().sent();
-            (state.view.calls.overdue(now), sent)
+            let timer = state.timer.take();
+            let late = state.view.calls.overdue(now);
+            let mut outbox = member.member.outbox();
+            let begun = outbox.begun();
+            // What nobody waits for any more does not leave: "not sent" must stay true.
+            let unsent: HashSet<u64> =
+                late.iter().filter(|call| !call.was_sent(begun)).map(Call::message).collect();
+            if !unsent.is_empty() {
+                outbox.withdraw(|number| unsent.contains(&number));
+            }
+            (late, begun, timer)
         };
         for call in late {
             let known = member.state.lock().view.knows_action(&call.action);
-            let error = call.late(call.waiter.timeout.as_secs_f64(), known, call.was_sent(sent));
+            let error = call.late(call.waiter.timeout.as_secs_f64(), known, call.was_sent(begun));
             if !is_done(call.waiter.future.bind(py)) {
                 Self::end_call(py, call, Some(&error))?;
             }
