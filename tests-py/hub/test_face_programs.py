@@ -92,6 +92,42 @@ async def test_the_documents_program_runs_with_nothing_else_started(tmp_path: Pa
         assert document.stderr == []
 
 
+FORKED = """
+import asyncio, os, sys
+from ironbridge.hub import MicroService
+
+class Child:
+    @MicroService.action
+    async def pid(self, service, data):
+        return os.getpid()
+
+class Parent:
+    pass
+
+made = [MicroService(one(), sender_endpoint=sys.argv[1], receiver_endpoint=sys.argv[2]) for one in (Child, Parent)]
+child = os.fork()
+if not child:
+    asyncio.run(made[0].run())
+    os._exit(0)
+
+async def main():
+    async with made[1] as parent:
+        while not parent.services():
+            await asyncio.sleep(0.005)
+        print(await parent.call("pid") == child)
+    os.kill(child, 15)
+    print(os.waitpid(child, 0)[1])
+
+asyncio.run(main())
+"""
+
+
+def test_services_made_before_a_fork_run_on_either_side_of_it(tmp_path: Path) -> None:
+    with Program.python(FORKED, *place(tmp_path).values()) as program:
+        assert program.wait_exit(20) == 0, program.output
+        assert program.stdout == ["True", "0"]
+
+
 async def test_the_hubs_example_in_the_readme_runs(tmp_path: Path) -> None:
     blocks = (EXAMPLES.parents[1] / "README.md").read_text().split("```python\n")
     (source,) = [block.partition("```")[0] for block in blocks if "ironbridge.hub import" in block]

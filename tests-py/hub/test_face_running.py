@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -266,13 +268,43 @@ async def test_a_handler_is_cancelled_when_the_grace_is_over(tmp_path: Path, cap
     assert "1 handlers cancelled" in caplog.text
 
 
+async def test_a_handler_may_end_its_own_service(tmp_path: Path) -> None:
+    class Ending:
+        @MicroService.action
+        async def end(self, service: str, data: Any) -> str:
+            MicroService.of(self).stop()
+            return "ending"
+
+    service, heard = MicroService(Ending(), **place(tmp_path)), MicroService(Listener(), **place(tmp_path))
+    async with running(heard):
+        ran = asyncio.create_task(service.run())
+        await known(heard, "Ending")
+        assert await heard.call("end") == "ending"
+        await asyncio.wait_for(ran, DEADLINE)
+        await until(lambda: not heard.services())
+
+
+async def test_a_service_that_has_ended_is_let_go_of(tmp_path: Path) -> None:
+    worker = Worker()
+    service = MicroService(worker, **place(tmp_path))
+    async with running(service):
+        pass
+    gone: list[weakref.ref[Any]] = [weakref.ref(worker), weakref.ref(service)]
+    del worker, service
+    gc.collect()
+    assert [one() for one in gone] == [None, None]
+
+
 async def test_stop_is_awaited_from_another_thread_too(tmp_path: Path) -> None:
     service = MicroService(Worker(), **place(tmp_path))
     assert service.stop().wait(0)
     assert service.stopping
     async with running(service):
         assert not service.stopping
-        assert await asyncio.to_thread(lambda: service.stop().wait(DEADLINE)) is False or service.stopping
+        assert await asyncio.to_thread(lambda: service.stop().wait(DEADLINE))
+        assert service.stopping
+        with pytest.raises(ServiceUnavailable):
+            await service.send_broadcast("too late")
     assert service.stop().wait(0)
 
 
