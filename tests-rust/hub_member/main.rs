@@ -3,6 +3,8 @@
 
 mod calls;
 mod envelopes;
+mod fake_hub;
+mod joining;
 mod messages;
 mod outbox;
 mod views;

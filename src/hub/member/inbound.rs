@@ -1,7 +1,7 @@
 //! The connection on which a service hears what it subscribed to.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::core::error::{Code, Error, Result};
 use crate::hub::socket::Socket;
@@ -84,5 +84,11 @@ impl Inbound {
             }
         }
         Ok(())
+    }
+}
+
+impl AsFd for Inbound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
