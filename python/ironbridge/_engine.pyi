@@ -5,6 +5,8 @@ Times are in seconds. Errors are those of `ironbridge.errors`.
 
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextvars import Context
+from types import TracebackType
 from typing import Any, Literal, NotRequired, Self, TypedDict, final
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "Endpoint",
     "HubMember",
     "HubServer",
+    "Reply",
     "Server",
     "__version__",
     "_canonical",
@@ -140,10 +143,57 @@ class Client:
 
     def close(self) -> None: ...
 
-class _Reply:
-    """The running loop's awaitable of one call."""
+@final
+class Reply:
+    """The reply of one call: a future of the loop that made it, and good where a coroutine is asked for.
 
+    The call leaves at once, awaited or not. Cancelling it (or the task that awaits it) cancels the call in the
+    service. `await`, `gather`, `wait_for`, `shield` and `timeout` take it as the future that it is; `create_task`
+    and `TaskGroup.create_task` as a coroutine.
+    """
+
+    _asyncio_future_blocking: bool
+    @property
+    def get_loop(self) -> Callable[[], AbstractEventLoop]: ...
+    @property
+    def _loop(self) -> AbstractEventLoop: ...
+    @property
+    def _state(self) -> str: ...
+    @property
+    def _callbacks(self) -> list[tuple[Callable[[Self], object], Context]] | None: ...
+    @property
+    def _cancel_message(self) -> Any: ...
+    def _make_cancelled_error(self) -> BaseException: ...
     def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Generator[Any, None, Any]: ...
+    def __next__(self) -> Self: ...
+    def send(self, _value: None) -> Self:
+        """One step of a coroutine that awaits this reply."""
+
+    def throw(
+        self, failure: BaseException | type[BaseException], value: Any = None, traceback: TracebackType | None = None
+    ) -> Any:
+        """Ends such a coroutine with an exception, as `coroutine.throw` does."""
+
+    def close(self) -> None:
+        """Gives such a coroutine up: a call that nobody awaits any more is cancelled."""
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancels the call; `False` when it is done already."""
+
+    def cancelled(self) -> bool: ...
+    def done(self) -> bool: ...
+    def result(self) -> Any:
+        """The value, when it is done; raises the call's failure, `CancelledError`, or `InvalidStateError`."""
+
+    def exception(self) -> BaseException | None:
+        """The failure, when it is done; raises `CancelledError` or `InvalidStateError`."""
+
+    def add_done_callback(self, callback: Callable[[Self], object], *, context: Context | None = None) -> None:
+        """Has the loop call `callback(reply)` soon after it is done."""
+
+    def remove_done_callback(self, callback: Callable[[Self], object]) -> int:
+        """Takes a callback back; returns how many times it was there."""
 
 @final
 class AsyncEndpoint:
@@ -151,7 +201,7 @@ class AsyncEndpoint:
 
     @property
     def __name__(self) -> str: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> _Reply: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Reply: ...
 
 @final
 class AsyncClient:
@@ -175,11 +225,11 @@ class AsyncClient:
         timeout: float | None = None,
         one_way: bool | None = None,
         idempotent: bool | None = None,
-    ) -> _Reply: ...
+    ) -> Reply: ...
     def batch(
         self, calls: Sequence[tuple[str, tuple[Any, ...], dict[str, Any]]], timeout: float | None = None
-    ) -> _Reply: ...
-    def stats(self) -> _Reply: ...
+    ) -> Reply: ...
+    def stats(self) -> Reply: ...
     def with_options(
         self, *, timeout: float | None = None, one_way: bool | None = None, idempotent: bool | None = None
     ) -> AsyncClient: ...

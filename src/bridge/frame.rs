@@ -43,9 +43,9 @@ pub enum Kind {
 impl Kind {
     fn from_wire(byte: u8) -> Option<Self> {
         use Kind::*;
-        [Hello, Challenge, Proof, Welcome, Refuse, Bind, Request, Reply, Cancel, Drain]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        const ALL: [Kind; 10] =
+            [Hello, Challenge, Proof, Welcome, Refuse, Bind, Request, Reply, Cancel, Drain];
+        ALL.get(usize::from(byte).wrapping_sub(1)).copied()
     }
 }
 
@@ -124,6 +124,21 @@ impl<B> Frame<B> {
         let mut envelope = self.envelope();
         envelope.try_get_u64_le().map_err(|_| Error::protocol("a frame without its call id"))
     }
+}
+
+/// One frame where it was read to, until the next is asked for.
+#[derive(Debug)]
+pub struct Message<'a, B> {
+    /// What it is.
+    pub kind: Kind,
+    /// See [`flag`].
+    pub flags: u8,
+    /// The envelope.
+    pub envelope: &'a [u8],
+    /// The payload, opaque to the engine.
+    pub payload: &'a [u8],
+    /// Out-of-band buffers, filled.
+    pub buffers: Vec<B>,
 }
 
 /// The envelope of a request. Optional fields after its fixed part are skipped by who does not know them.
@@ -340,6 +355,8 @@ pub struct Reader<B> {
     end: usize,
     /// What is larger than that is read straight to where it stays.
     large: Option<Large<B>>,
+    /// The frame that was handed out last, if it is not in `bytes`.
+    lent: Option<Frame<B>>,
     max_frame: usize,
     chunk: usize,
 }
@@ -354,7 +371,15 @@ impl<B: AsMut<[u8]>> Reader<B> {
     /// A reader of frames up to `max_frame` bytes, that reads at most `chunk` bytes of small frames at a time.
     #[must_use]
     pub fn new(max_frame: usize, chunk: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, large: None, max_frame, chunk: chunk.max(256) }
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            large: None,
+            lent: None,
+            max_frame,
+            chunk: chunk.max(256),
+        }
     }
 
     /// Changes the bound, once the peer is known.
@@ -446,6 +471,32 @@ impl<B: AsMut<[u8]>> Reader<B> {
         self.fill_buffers(allocator)
     }
 
+    /// The next whole frame, if it is here, without a copy of its own.
+    ///
+    /// # Errors
+    /// As [`Reader::next_frame`].
+    pub fn next_message<A: Allocate<Buffer = B>>(&mut self, allocator: &A) -> Result<Option<Message<'_, B>>> {
+        self.lent = None;
+        if self.large.is_none()
+            && let Some(prefix) = self.held().first_chunk::<PREFIX>().copied()
+            && prefix[5] & flag::BUFFERS == 0
+        {
+            let length = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+            let body = self.start + PREFIX;
+            if length <= self.max_frame && self.end - body >= length {
+                self.start = body + length;
+                let (kind, envelope) = open_prefix(prefix, length)?;
+                let (envelope, payload) = self.bytes[body..body + length].split_at(envelope);
+                return Ok(Some(Message { kind, flags: prefix[5], envelope, payload, buffers: Vec::new() }));
+            }
+        }
+        let Some(frame) = self.next_frame(allocator)? else { return Ok(None) };
+        let frame = self.lent.insert(frame);
+        let buffers = std::mem::take(&mut frame.buffers);
+        let (kind, flags) = (frame.kind, frame.flags);
+        Ok(Some(Message { kind, flags, envelope: frame.envelope(), payload: frame.payload(), buffers }))
+    }
+
     fn next_head(&mut self) -> Result<Option<([u8; PREFIX], Bytes)>> {
         if let Some(Large::Head { head, filled, .. }) = &self.large {
             if *filled < head.len() {
@@ -477,11 +528,7 @@ impl<B: AsMut<[u8]>> Reader<B> {
     }
 
     fn open_head(&self, prefix: [u8; PREFIX], mut head: Bytes) -> Result<(Frame<B>, Vec<u32>)> {
-        let (kind, flags) = (prefix[4], prefix[5]);
-        let envelope = usize::from(u16::from_le_bytes([prefix[6], prefix[7]]));
-        let Some(kind) = Kind::from_wire(kind) else {
-            return Err(Error::protocol(format!("a frame of unknown kind {kind}")));
-        };
+        let flags = prefix[5];
         let mut lengths = Vec::new();
         if flags & flag::BUFFERS != 0 {
             let table = table_range(&head)?;
@@ -497,9 +544,7 @@ impl<B: AsMut<[u8]>> Reader<B> {
                 return Err(over_limit(total, self.max_frame));
             }
         }
-        if envelope > head.len() {
-            return Err(Error::protocol(format!("an envelope of {envelope} bytes in {}", head.len())));
-        }
+        let (kind, envelope) = open_prefix(prefix, head.len())?;
         Ok((Frame { kind, flags, head, envelope, buffers: Vec::new() }, lengths))
     }
 
@@ -529,6 +574,19 @@ impl<B: AsMut<[u8]>> Reader<B> {
             _ => Ok(None),
         }
     }
+}
+
+/// The kind that a prefix names, and the length of the envelope, which must fit into its frame.
+#[inline]
+fn open_prefix(prefix: [u8; PREFIX], length: usize) -> Result<(Kind, usize)> {
+    let envelope = usize::from(u16::from_le_bytes([prefix[6], prefix[7]]));
+    let Some(kind) = Kind::from_wire(prefix[4]) else {
+        return Err(Error::protocol(format!("a frame of unknown kind {}", prefix[4])));
+    };
+    if envelope > length {
+        return Err(Error::protocol(format!("an envelope of {envelope} bytes in {length}")));
+    }
+    Ok((kind, envelope))
 }
 
 fn over_limit(length: usize, limit: usize) -> Error {

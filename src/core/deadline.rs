@@ -17,7 +17,13 @@ impl Deadline {
     /// The deadline this far from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
-        Self(Instant::now() + time.min(LONGEST))
+        Self::after_at(Instant::now(), time)
+    }
+
+    /// The deadline this far from `now`.
+    #[must_use]
+    pub fn after_at(now: Instant, time: Duration) -> Self {
+        Self(now + time.min(LONGEST))
     }
 
     /// The deadline a peer sent as remaining microseconds in a message that arrived at `now`; 0 means that it
@@ -36,7 +42,14 @@ impl Deadline {
     /// What is left, for the wire: at least 1, since 0 means none.
     #[must_use]
     pub fn to_wire(self) -> u64 {
-        u64::try_from(self.remaining().as_micros()).unwrap_or(u64::MAX).max(1)
+        self.to_wire_at(Instant::now())
+    }
+
+    /// The same at `now`.
+    #[must_use]
+    pub fn to_wire_at(self, now: Instant) -> u64 {
+        let remaining = self.0.saturating_duration_since(now);
+        u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
     /// Whether it has passed.

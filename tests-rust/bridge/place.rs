@@ -202,7 +202,7 @@ pub(crate) struct TestClient {
 
 /// A call's options, with this much time.
 pub(crate) fn within(time: Duration) -> CallOptions {
-    CallOptions { deadline: Deadline::after(time), one_way: false, idempotent: false }
+    CallOptions { begun: Instant::now(), deadline: Deadline::after(time), one_way: false, idempotent: false }
 }
 
 /// A reply, taken apart.

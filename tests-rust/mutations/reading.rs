@@ -11,24 +11,38 @@ use crate::{alone, captures, how_many, without_growth};
 
 const MAX_FRAME: usize = 1 << 20;
 
-/// Feeds bytes in pieces of any size; hands over each frame, until the reader refuses.
+/// Feeds bytes in pieces of any size; hands over each frame, until the reader refuses. A second reader, which
+/// lends its frames instead of giving them away, must see the same.
 fn read(bytes: &[u8], piece: impl Fn() -> usize, mut taken: impl FnMut(Frame<Vec<u8>>)) -> bool {
-    let mut reader = Reader::new(MAX_FRAME, 4096);
+    let (mut reader, mut lender) = (Reader::new(MAX_FRAME, 4096), Reader::new(MAX_FRAME, 4096));
     let mut rest = bytes;
     loop {
+        let lent = lender.next_message(&Vectors);
         match reader.next_frame(&Vectors) {
-            Ok(Some(frame)) => taken(frame),
-            Ok(None) if rest.is_empty() => return reader.is_empty(),
+            Ok(Some(frame)) => {
+                let lent = lent.unwrap().unwrap();
+                assert_eq!((lent.kind, lent.flags), (frame.kind, frame.flags));
+                assert_eq!((lent.envelope, lent.payload), (frame.envelope(), frame.payload()));
+                assert_eq!(lent.buffers, frame.buffers);
+                taken(frame);
+            }
             Ok(None) => {
-                let room = reader.space();
-                let count = piece().min(rest.len()).min(room.len());
+                assert!(lent.unwrap().is_none());
+                assert_eq!(reader.is_empty(), lender.is_empty());
+                if rest.is_empty() {
+                    return reader.is_empty();
+                }
+                let count = piece().min(rest.len()).min(reader.space().len());
                 assert!(count > 0, "a reader that wants more has no room for it");
-                room[..count].copy_from_slice(&rest[..count]);
-                reader.filled(count);
+                for reader in [&mut reader, &mut lender] {
+                    reader.space()[..count].copy_from_slice(&rest[..count]);
+                    reader.filled(count);
+                }
                 rest = &rest[count..];
             }
             Err(error) => {
                 assert!(!error.message.is_empty());
+                assert_eq!(lent.unwrap_err().message, error.message);
                 return false;
             }
         }

@@ -1,7 +1,7 @@
 //! The client of a blocking caller: keeps idle connections, calls, reconnects. How it finds the service: `find`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use rustls::ClientConfig;
@@ -65,6 +65,8 @@ pub(super) type Slot<B> = RwLock<Option<Arc<Home<B>>>>;
 /// How one call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOptions {
+    /// When it was made.
+    pub begun: Instant,
     /// When it must have ended.
     pub deadline: Deadline,
     /// No answer is wanted.
@@ -167,20 +169,39 @@ where
         outgoing: &mut Outgoing<O>,
         (call_number, options): (u64, CallOptions),
     ) -> Result<(Prepared<'a, A::Buffer>, frame::Open)> {
-        let endpoint = match name {
-            "$describe" => builtin_endpoint(builtin::DESCRIBE),
-            "$stats" => builtin_endpoint(builtin::STATS),
-            "$stop" => builtin_endpoint(builtin::STOP),
-            _ => home.schema.endpoint(self.service(), name)?,
-        };
+        let endpoint = self.route(name, &home)?;
+        let open = self.begin(endpoint, &mut outgoing.head, (call_number, options));
+        Ok((Prepared { name, endpoint, home }, open))
+    }
+
+    /// Which way the calls of this name go.
+    ///
+    /// # Errors
+    /// `EndpointNotFound`, with the nearest name.
+    pub fn route(&self, name: &str, home: &Home<A::Buffer>) -> Result<Endpoint> {
+        match name {
+            "$describe" => Ok(builtin_endpoint(builtin::DESCRIBE)),
+            "$stats" => Ok(builtin_endpoint(builtin::STATS)),
+            "$stop" => Ok(builtin_endpoint(builtin::STOP)),
+            _ => home.schema.endpoint(self.service(), name),
+        }
+    }
+
+    /// Begins a request of this number; the arguments are then appended.
+    #[inline]
+    pub fn begin(
+        &self,
+        endpoint: Endpoint,
+        head: &mut Vec<u8>,
+        (call_number, options): (u64, CallOptions),
+    ) -> frame::Open {
         let envelope = RequestEnvelope {
             call: call_number,
-            remaining: options.deadline.to_wire(),
+            remaining: options.deadline.to_wire_at(options.begun),
             instance: instance(endpoint),
             endpoint: endpoint.id,
         };
-        let open = frame::begin_request(&mut outgoing.head, options.flags(), &envelope);
-        Ok((Prepared { name, endpoint, home }, open))
+        frame::begin_request(head, options.flags(), &envelope)
     }
 
     /// Sends a prepared call and waits for its reply; `None` for a one-way call.
@@ -368,6 +389,12 @@ where
     #[inline]
     pub fn last_home(&self) -> Option<Arc<Home<A::Buffer>>> {
         self.slot().read().clone()
+    }
+
+    /// Whether this is where the service was found last.
+    #[inline]
+    pub fn is_last_home(&self, home: &Arc<Home<A::Buffer>>) -> bool {
+        self.slot().read().as_ref().is_some_and(|last| Arc::ptr_eq(last, home))
     }
 
     /// The frame that binds this client's constructor's arguments, due first on each connection.

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-use crate::bridge::frame::{Allocate, Frame, Reader};
+use crate::bridge::frame::Reader;
 use crate::bridge::hello::Welcome;
 use crate::bridge::output::{Output, Sent};
 use crate::bridge::stream::Stream;
@@ -25,8 +25,6 @@ pub struct Multiplex<B, O> {
 
 /// Reads of small frames take at most this much at once.
 pub const CHUNK: usize = 64 << 10;
-/// Reads in one turn of the loop: its other callbacks wait meanwhile.
-const READS: usize = 16;
 
 impl<B: AsMut<[u8]>, O: AsRef<[u8]>> Multiplex<B, O> {
     /// Takes a connection whose handshake is done.
@@ -65,52 +63,53 @@ impl<B: AsMut<[u8]>, O: AsRef<[u8]>> Multiplex<B, O> {
         }
     }
 
-    /// Hands over each frame that has come. Returns whether it stopped with more to read.
+    /// Receives what has come, as much as fits. Returns whether that was all; take the frames out before the next.
     ///
     /// # Errors
-    /// `ConnectionLost`, or what the service sent that is no frame.
-    pub fn read<A: Allocate<Buffer = B>>(
-        &mut self,
-        allocator: &A,
-        mut taken: impl FnMut(Frame<B>),
-    ) -> Result<bool> {
-        for _ in 0..READS {
-            while let Some(frame) = self.reader.next_frame(allocator)? {
-                taken(frame);
-            }
-            let room = self.reader.space();
-            let asked = room.len();
-            match self.stream.read(room) {
-                Ok(0) => return Err(lost("the service's process ended, or closed the connection")),
-                Ok(count) => {
-                    self.reader.filled(count);
-                    if count < asked && !self.stream.has_buffered() && self.reader.is_small() {
-                        // The socket had less than was asked for: asking again would find nothing.
-                        while let Some(frame) = self.reader.next_frame(allocator)? {
-                            taken(frame);
-                        }
-                        return Ok(false);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(lost(&format!("the connection to the service broke: {error}"))),
-            }
+    /// `ConnectionLost`.
+    pub fn receive(&mut self) -> Result<bool> {
+        let room = self.reader.space();
+        let asked = room.len();
+        if asked == 0 {
+            return Ok(false);
         }
-        Ok(true)
+        match self.stream.read(room) {
+            Ok(0) => Err(lost("the service's process ended, or closed the connection")),
+            Ok(count) => {
+                self.reader.filled(count);
+                // The socket had less than was asked for: asking again would find nothing.
+                Ok(count < asked && !self.stream.has_buffered() && self.reader.is_small())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) => Err(lost(&format!("the connection to the service broke: {error}"))),
+        }
     }
 
-    /// Looks for a reply for a moment, by the rule of `core::polling`; `true` when something is there to read.
-    pub fn poll(&mut self, budget: Duration) -> bool {
+    /// Takes the reader out, for its frames to be handled while the connection is used; to be put back.
+    #[must_use]
+    pub fn take_reader(&mut self) -> Reader<B> {
+        std::mem::replace(&mut self.reader, Reader::new(0, 0))
+    }
+
+    /// Puts the reader back.
+    pub fn put_reader(&mut self, reader: Reader<B>) {
+        self.reader = reader;
+    }
+
+    /// Looks for a reply for a moment, by the rule of `core::polling`; `None` when none came, else as
+    /// [`Multiplex::receive`].
+    pub fn poll(&mut self, budget: Duration) -> Option<bool> {
         let Self { stream, reader, gate, .. } = self;
+        let room = reader.space().len();
         match gate.poll(budget, || stream.read(reader.space())) {
             Ok(Some(count)) if count > 0 => {
                 reader.filled(count);
-                true
+                Some(count < room && !stream.has_buffered() && reader.is_small())
             }
-            // The end, or an error: the next read says which.
-            Ok(Some(_)) | Err(_) => true,
-            Ok(None) => false,
+            // The end, or an error: receiving says which.
+            Ok(Some(_)) | Err(_) => Some(false),
+            Ok(None) => None,
         }
     }
 }

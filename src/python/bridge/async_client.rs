@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::bridge::hello::Lane;
 use crate::python::errors::raise;
 
 use super::connected::{Connected, Connecting, Manner};
-use super::link::{Link, Outcome};
+use super::link::{Link, Outcome, Reply, Route, running_loop};
 
 /// Calls to one service from asyncio, over one connection for each loop and lane.
 #[pyclass(frozen, module = "ironbridge._engine")]
@@ -27,6 +26,8 @@ pub(super) struct AsyncEndpoint {
     shared: Arc<Shared>,
     name: Arc<str>,
     manner: Manner,
+    /// The way of the last call, for the next from the same loop.
+    route: Mutex<Option<Arc<Route>>>,
 }
 
 /// What a client, its endpoints and its connections share.
@@ -69,7 +70,12 @@ impl AsyncClient {
         let connected = &self.shared.connected;
         let home = connected.home(py, self.manner.timeout)?;
         home.schema.endpoint(connected.engine.service(), name).map_err(|error| raise(py, &error))?;
-        Ok(AsyncEndpoint { shared: Arc::clone(&self.shared), name: name.into(), manner: self.manner })
+        Ok(AsyncEndpoint {
+            shared: Arc::clone(&self.shared),
+            name: name.into(),
+            manner: self.manner,
+            route: Mutex::default(),
+        })
     }
 
     /// Calls an endpoint by its name.
@@ -84,9 +90,10 @@ impl AsyncClient {
         timeout: Option<f64>,
         one_way: Option<bool>,
         idempotent: Option<bool>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Bound<'py, Reply>> {
         let manner = self.manner.with(timeout, one_way, idempotent).map_err(|error| raise(py, &error))?;
-        self.shared.call(py, &name.into(), args, kwargs, manner, Outcome::Value)
+        let (route, _) = self.shared.route(&running_loop(py)?, name, manner)?;
+        Link::call(py, &route, &name.into(), (args, kwargs), manner, Outcome::Value)
     }
 
     /// Many calls at once. An awaitable of the list of results, in which failures stand as exceptions.
@@ -98,12 +105,14 @@ impl AsyncClient {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let manner = self.manner.with(timeout, Some(false), None).map_err(|error| raise(py, &error))?;
+        let event_loop = running_loop(py)?;
         let replies = PyList::empty(py);
         for entry in calls.try_iter()? {
             let (name, args, kwargs): (String, Bound<'_, PyTuple>, Option<Bound<'_, PyDict>>) =
                 entry?.extract()?;
-            let name = Arc::from(name.as_str());
-            replies.append(self.shared.call(py, &name, &args, kwargs.as_ref(), manner, Outcome::Value)?)?;
+            let (route, _) = self.shared.route(&event_loop, &name, manner)?;
+            let (name, given) = (name.as_str().into(), (&args, kwargs.as_ref()));
+            replies.append(Link::call(py, &route, &name, given, manner, Outcome::Value)?)?;
         }
         let options = PyDict::new(py);
         options.set_item("return_exceptions", true)?;
@@ -111,8 +120,10 @@ impl AsyncClient {
     }
 
     /// An awaitable of the service's statistics.
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.shared.call(py, &"$stats".into(), &PyTuple::empty(py), None, self.manner, Outcome::Json)
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Reply>> {
+        let (route, _) = self.shared.route(&running_loop(py)?, "$stats", self.manner)?;
+        let given = (&PyTuple::empty(py), None);
+        Link::call(py, &route, &"$stats".into(), given, self.manner, Outcome::Json)
     }
 
     /// The same connections, other options. What is not named stays.
@@ -146,8 +157,9 @@ impl AsyncEndpoint {
         py: Python<'py>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        self.shared.call(py, &self.name, args, kwargs, self.manner, Outcome::Value)
+    ) -> PyResult<Bound<'py, Reply>> {
+        let route = self.route(&running_loop(py)?)?;
+        Link::call(py, &route, &self.name, (args, kwargs), self.manner, Outcome::Value)
     }
 
     #[getter]
@@ -160,37 +172,47 @@ impl AsyncEndpoint {
     }
 }
 
+impl AsyncEndpoint {
+    /// The way of a call that is made now.
+    #[inline]
+    fn route(&self, event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Route>> {
+        let engine = &self.shared.connected.engine;
+        let last = self.route.lock().clone();
+        if let Some(route) = last
+            && route.link.get().takes_calls_of(event_loop)
+            && engine.is_last_home(&route.home)
+        {
+            return Ok(route);
+        }
+        let (route, lasts) = self.shared.route(event_loop, &self.name, self.manner)?;
+        let route = Arc::new(route);
+        let before = if lasts { self.route.lock().replace(Arc::clone(&route)) } else { None };
+        drop(before);
+        Ok(route)
+    }
+}
+
 impl Shared {
-    fn call<'py>(
+    /// The way of a call that this loop makes, and whether the next call goes it too.
+    fn route(
         self: &Arc<Self>,
-        py: Python<'py>,
-        name: &Arc<str>,
-        args: &Bound<'py, PyTuple>,
-        kwargs: Option<&Bound<'py, PyDict>>,
+        event_loop: &Bound<'_, PyAny>,
+        name: &str,
         manner: Manner,
-        outcome: Outcome,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let event_loop = running_loop(py)?;
+    ) -> PyResult<(Route, bool)> {
+        let py = event_loop.py();
+        let engine = &self.connected.engine;
         // What is remembered may be out of date; opening a connection finds out, and not on this thread.
-        let home = match self.connected.engine.last_home() {
+        let home = match engine.last_home() {
             Some(home) => home,
             None => self.connected.home(py, manner.timeout)?,
         };
-        let endpoint = match name.starts_with('$') {
-            true => None,
-            false => {
-                let found = home.schema.endpoint(self.connected.engine.service(), name);
-                Some(found.map_err(|error| raise(py, &error))?)
-            }
-        };
-        let lane = match endpoint {
-            Some(endpoint) if endpoint.coroutine => Lane::Coroutine,
-            _ => Lane::Plain,
-        };
-        let worker = home.worker(endpoint.is_some_and(|endpoint| endpoint.instance));
-        let nonce = worker.mark();
-        let link = self.link(&event_loop, nonce, lane)?;
-        link.get().call(&link, home, name, args, kwargs, manner, outcome)
+        let endpoint = engine.route(name, &home).map_err(|error| raise(py, &error))?;
+        let lane = if endpoint.coroutine { Lane::Coroutine } else { Lane::Plain };
+        let lasts = home.workers.len() == 1 || endpoint.instance;
+        let nonce = home.worker(endpoint.instance).mark();
+        let link = self.link(event_loop, nonce, lane)?.unbind();
+        Ok((Route { home, endpoint, link }, lasts))
     }
 
     /// The connection of this loop to this process for this lane; a new one begins to open.
@@ -233,9 +255,4 @@ impl Shared {
         drop(links);
         drop(gone);
     }
-}
-
-fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    RUNNING.import(py, "asyncio", "get_running_loop")?.call0()
 }

@@ -1,7 +1,7 @@
 //! What a client of either kind is: the service it found, and how it calls.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -118,8 +118,10 @@ impl Manner {
 
     /// A call that begins now. It has no longer than the call that makes it.
     pub(super) fn begin(self, py: Python<'_>) -> CallOptions {
+        let begun = Instant::now();
         CallOptions {
-            deadline: Deadline::after(self.timeout).min_with(current::deadline(py)),
+            begun,
+            deadline: Deadline::after_at(begun, self.timeout).min_with(current::deadline(py)),
             one_way: self.one_way,
             idempotent: self.idempotent,
         }

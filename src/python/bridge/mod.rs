@@ -23,6 +23,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::Endpoint>()?;
     module.add_class::<async_client::AsyncClient>()?;
     module.add_class::<async_client::AsyncEndpoint>()?;
+    module.add_class::<link::Reply>()?;
     module.add_class::<server::Server>()?;
     module.add_class::<current::CurrentCall>()?;
     module.add_function(wrap_pyfunction!(current::current_call, module)?)?;

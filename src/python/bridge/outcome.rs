@@ -19,11 +19,23 @@ pub(super) fn of_reply<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let envelope = ReplyEnvelope::read(frame.envelope()).map_err(|error| raise(py, &error))?;
     let buffers = std::mem::take(&mut frame.buffers);
-    let value = decode(py, frame.payload(), buffers, classes, limits)?;
+    of_message(py, &envelope, frame.payload(), buffers, classes, limits)
+}
+
+/// The same for a reply whose envelope has been read.
+pub(super) fn of_message<'py>(
+    py: Python<'py>,
+    envelope: &ReplyEnvelope,
+    payload: &[u8],
+    buffers: Vec<InBuffer>,
+    classes: &Classes,
+    limits: &Limits,
+) -> PyResult<Bound<'py, PyAny>> {
+    let value = decode(py, payload, buffers, classes, limits)?;
     if envelope.code == Code::Ok {
         return Ok(value);
     }
-    Err(failure(&value, &envelope))
+    Err(failure(&value, envelope))
 }
 
 /// The exception for a failure that a service tells.

@@ -1,88 +1,184 @@
 //! Replies: read, decoded and resolved on the loop's own thread.
 
+use std::time::{Duration, Instant};
+
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::bridge::frame::{Frame, Kind, ReplyEnvelope};
-use crate::python::errors::raise;
+use crate::bridge::frame::{Kind, Message, ReplyEnvelope};
+use crate::core::error::Error;
 use crate::python::value::InBuffer;
 
-use super::{Link, Objects, Outcome, Stage, outcome};
+use super::super::connected::Connected;
+use super::{Link, Objects, Outcome, Stage, Waking, outcome};
 
 impl Link {
-    pub(super) fn read(&self, this: &Bound<'_, Self>) -> PyResult<()> {
-        loop {
-            let mut frames = Vec::new();
-            let read = {
+    /// Reads and wakes. `found` says that something has been received already, and whether that was all.
+    fn read<'py>(
+        &self,
+        this: &Bound<'py, Self>,
+        mut found: Option<bool>,
+        waking: &mut Waking<'_, 'py>,
+    ) -> PyResult<()> {
+        for _ in 0..READS {
+            // Its frames are handled while nothing is locked: those who are woken make calls here.
+            let (received, mut reader) = {
                 let mut state = self.state.lock();
+                // What the woken ask for leaves together, when all are woken.
+                state.flush_is_due = true;
                 let Stage::Open(connection) = &mut state.stage else { return Ok(()) };
-                connection.read(&Objects, |frame| frames.push(frame))
+                let received = found.take().map_or_else(|| connection.receive(), Ok);
+                (received, connection.take_reader())
             };
-            for frame in frames {
-                self.take(this, frame)?;
+            let taken = loop {
+                match reader.next_message(&Objects) {
+                    Ok(Some(message)) => {
+                        if let Err(error) = self.take(this, message, waking) {
+                            break Err(error);
+                        }
+                    }
+                    Ok(None) => break received,
+                    Err(error) => break Err(error),
+                }
+            };
+            if let Stage::Open(connection) = &mut self.state.lock().stage {
+                connection.put_reader(reader);
             }
-            match read {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
+            match taken {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
                 Err(error) => {
                     self.end(this, &error);
                     return Ok(());
                 }
             }
         }
+        // There may be more, of which the descriptor does not tell.
+        let py = this.py();
+        let readable = this.getattr(intern!(py, "readable"))?;
+        self.ends.event_loop.call_method1(py, intern!(py, "call_soon"), (readable,)).map(drop)
     }
 
-    pub(super) fn take(&self, this: &Bound<'_, Self>, frame: Frame<InBuffer>) -> PyResult<()> {
-        match frame.kind {
+    fn take<'py>(
+        &self,
+        this: &Bound<'py, Self>,
+        message: Message<'_, InBuffer>,
+        waking: &mut Waking<'_, 'py>,
+    ) -> Result<(), Error> {
+        match message.kind {
             Kind::Reply => {}
             Kind::Drain => {
-                self.shared.forget(this);
+                self.retire(this);
                 return Ok(());
             }
             _ => return Ok(()),
         }
         let py = this.py();
-        let envelope = ReplyEnvelope::read(frame.envelope()).map_err(|error| raise(py, &error))?;
+        let envelope = ReplyEnvelope::read(message.envelope)?;
         // Nobody waits for a call that was cancelled, or whose deadline has passed.
         let Some(waiter) = self.state.lock().pending.take(envelope.call) else { return Ok(()) };
-        let connected = &self.shared.connected;
-        let value = outcome::of_reply(py, frame, &connected.classes, &connected.limits);
+        let Connected { classes, limits, .. } = &*self.shared.connected;
+        let value = outcome::of_message(py, &envelope, message.payload, message.buffers, classes, limits);
         let value = match waiter.outcome {
             Outcome::Value => value,
             Outcome::Json => {
                 value.and_then(|text| py.import("json")?.call_method1(intern!(py, "loads"), (text,)))
             }
         };
-        waiter.resolve(py, value);
+        waiter.resolve(py, value, waking);
         Ok(())
     }
 
-    /// When only one call waits, its reply is likely to be here in a moment: looking for it is cheaper than
-    /// sleeping in the loop's selector.
-    pub(super) fn poll(&self, this: &Bound<'_, Self>) -> PyResult<()> {
+    /// One call of the loop: reads what has come, wakes who waits for it, and sends what they ask for in turn.
+    pub(super) fn turn(this: &Bound<'_, Self>, mut readable: bool) -> PyResult<()> {
+        let link = this.get();
+        let mut waking = Waking::in_callback(this.py(), &link.ends)?;
+        let began = Instant::now();
+        let mut found = None;
+        loop {
+            let read = if readable { link.read(this, found, &mut waking) } else { Ok(()) };
+            let alone = link.send(this)?;
+            read?;
+            if !alone || waking.is_over() {
+                break;
+            }
+            if began.elapsed() > LONGEST_TURN {
+                // Others' callbacks wait.
+                link.flush_soon(this)?;
+                break;
+            }
+            found = link.poll(this);
+            readable = found.is_some();
+            if !readable {
+                break;
+            }
+        }
+        waking.finish()
+    }
+
+    /// Sends what waits to be sent. Returns whether it is worth looking for a reply.
+    fn send(&self, this: &Bound<'_, Self>) -> PyResult<bool> {
         let py = this.py();
+        let (flushed, fd, waited, alone) = {
+            let mut state = self.state.lock();
+            state.flush_is_due = false;
+            let (waited, alone) = (state.waits_for_room, state.pending.len() == 1);
+            let Stage::Open(connection) = &mut state.stage else { return Ok(false) };
+            let flushed = connection.flush();
+            let fd = connection.fd();
+            state.waits_for_room = matches!(flushed, Ok(false));
+            (flushed, fd, waited, alone)
+        };
+        let event_loop = self.ends.event_loop.bind(py);
+        match flushed {
+            Ok(true) => {
+                if waited {
+                    event_loop.call_method1(intern!(py, "remove_writer"), (fd,))?;
+                }
+                Ok(alone)
+            }
+            Ok(false) => {
+                if !waited {
+                    event_loop
+                        .call_method1(intern!(py, "add_writer"), (fd, this.getattr(intern!(py, "flush"))?))?;
+                }
+                Ok(false)
+            }
+            Err(error) => {
+                self.end(this, &error);
+                Ok(false)
+            }
+        }
+    }
+
+    /// When only one call waits, its reply is likely to be here in a moment: looking for it is cheaper than
+    /// sleeping in the loop's selector. Returns whether something is here, and if so whether that is all.
+    fn poll(&self, this: &Bound<'_, Self>) -> Option<bool> {
         let mut connection = {
             let mut state = self.state.lock();
-            if state.pending.len() != 1 || !matches!(state.stage, Stage::Open(_)) {
-                return Ok(());
+            if !matches!(state.stage, Stage::Open(_)) {
+                return None;
             }
             match std::mem::replace(&mut state.stage, Stage::Polling) {
                 Stage::Open(connection) => connection,
-                _ => return Ok(()),
+                _ => return None,
             }
         };
         let budget = self.shared.connected.limits.poll_budget;
         // Taken out of the state: whoever has the interpreter meanwhile must not wait for us.
-        let (connection, found) = py.detach(move || {
+        let (connection, found) = this.py().detach(move || {
             let found = connection.poll(budget);
             (connection, found)
         });
-        {
-            let mut state = self.state.lock();
-            if matches!(state.stage, Stage::Polling) {
-                state.stage = Stage::Open(connection);
-            }
+        let mut state = self.state.lock();
+        if matches!(state.stage, Stage::Polling) {
+            state.stage = Stage::Open(connection);
         }
-        if found { self.read(this) } else { Ok(()) }
+        found
     }
 }
+
+/// Reads in one turn of the loop: its other callbacks wait meanwhile.
+const READS: usize = 16;
+/// One call of the loop looks for replies at most this long: its other callbacks wait.
+const LONGEST_TURN: Duration = Duration::from_micros(100);
