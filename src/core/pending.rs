@@ -38,15 +38,22 @@ impl<W> Pending<W> {
 
     /// Adds a call; its number comes back with the reply.
     pub fn insert(&mut self, waiter: W, deadline: Instant) -> u64 {
+        self.insert_with(deadline, |_| waiter)
+    }
+
+    /// The same for a waiter that is to know the number.
+    #[inline]
+    pub fn insert_with(&mut self, deadline: Instant, waiter: impl FnOnce(u64) -> W) -> u64 {
         let place = self.free.pop().unwrap_or_else(|| {
             self.entries.push(Entry { generation: 0, waiting: None });
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
         });
         let entry = &mut self.entries[place as usize];
         entry.generation = entry.generation.wrapping_add(1);
-        entry.waiting = Some((waiter, deadline));
+        let number = u64::from(entry.generation) << 32 | u64::from(place);
+        entry.waiting = Some((waiter(number), deadline));
         self.len += 1;
-        u64::from(entry.generation) << 32 | u64::from(place)
+        number
     }
 
     /// Takes the call of this number; `None` when it no longer waits.

@@ -28,6 +28,23 @@ impl Default for Gate {
 }
 
 impl Gate {
+    /// Whether it has been worthwhile lately.
+    #[must_use]
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.closed_until.is_none_or(|until| now >= until)
+    }
+
+    /// It was worthwhile, as whoever looked in another way has found.
+    pub fn hit(&mut self) {
+        (self.closed_until, self.closing) = (None, FIRST_CLOSING);
+    }
+
+    /// It was not.
+    pub fn miss(&mut self, now: Instant) {
+        self.closed_until = Some(now + self.closing);
+        self.closing = (self.closing * 2).min(LONGEST_CLOSING);
+    }
+
     /// Looks until something is there or the budget is spent; `None` says to sleep instead.
     ///
     /// `look` must not block: `WouldBlock` means nothing yet.
@@ -43,7 +60,7 @@ impl Gate {
             return Ok(None);
         }
         let start = Instant::now();
-        if self.closed_until.is_some_and(|until| start < until) || POLLING.swap(true, Ordering::Acquire) {
+        if !self.is_open(start) || POLLING.swap(true, Ordering::Acquire) {
             return Ok(None);
         }
         let _turn = Turn;
@@ -53,7 +70,7 @@ impl Gate {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 found => {
                     if looks > 0 {
-                        (self.closed_until, self.closing) = (None, FIRST_CLOSING);
+                        self.hit();
                     }
                     return found.map(Some);
                 }
@@ -62,8 +79,7 @@ impl Gate {
             std::hint::spin_loop();
             let now = Instant::now();
             if now - start >= budget {
-                self.closed_until = Some(now + self.closing);
-                self.closing = (self.closing * 2).min(LONGEST_CLOSING);
+                self.miss(now);
                 return Ok(None);
             }
         }

@@ -313,12 +313,13 @@ def test_what_ends_the_loop_ends_it_and_loses_no_reply(factory: Factory, ending:
             raise ending
         answers.append(number)
 
-    async def begin() -> tuple[Any, list[asyncio.Task[None]]]:
+    async def begin() -> Any:
         client = await meta.connect_async("echo")
         await client.plain(0)
-        return client, [asyncio.ensure_future(work(client, number)) for number in range(10)]
+        return client
 
-    client, tasks = loop.run_until_complete(begin())
+    client = loop.run_until_complete(begin())
+    tasks = [loop.create_task(work(client, number)) for number in range(10)]
     with pytest.raises(ending):
         loop.run_forever()
     loop.run_until_complete(asyncio.wait(tasks))

@@ -1,6 +1,7 @@
 //! One caller's connection, as the service sees it: who reads it, what waits to be sent, what it has bound.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -58,7 +59,7 @@ pub struct Connection<H: Host> {
     input: Mutex<Input<H>>,
     turn: Turn,
     output: Mutex<Output<H::Out>>,
-    bindings: Mutex<HashMap<u32, Arc<Binding<H>>>>,
+    bindings: Mutex<HashMap<u32, Arc<Binding<H>>, BuildHasherDefault<Spread>>>,
     gone: AtomicBool,
     calls: AtomicUsize,
 }
@@ -200,6 +201,11 @@ impl<H: Host> Connection<H> {
         }
     }
 
+    /// Whether looking for more has been worthwhile lately: then its caller runs on another core.
+    pub(super) fn is_abreast(&self, now: Instant) -> bool {
+        self.input.try_lock().is_some_and(|input| input.gate.is_open(now))
+    }
+
     fn await_rest(&self) -> bool {
         let stream = self.stream.lock();
         wait(stream.fd(), Interest::Readable, A_MOMENT).unwrap_or(false)
@@ -251,6 +257,27 @@ impl<H: Host> Connection<H> {
     /// Bytes that wait for the caller to read.
     pub(super) fn queued(&self) -> usize {
         self.output.lock().queued()
+    }
+}
+
+/// Hashes the numbers of bindings, of which a caller can have only so many: whoever chose them to collide would only
+/// slow their own calls.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 }
 

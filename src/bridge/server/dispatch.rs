@@ -258,11 +258,8 @@ impl<H: Host> Engine<H> {
                 });
                 answer.reset();
                 self.host.invoke(&mut call, lease.as_deref(), Seated { seat, number }, answer);
-                seat.rise();
+                seat.rise(queued.then_some(&call.connection));
                 drop(lease);
-                if queued {
-                    seat.remember_unsent(&call.connection);
-                }
                 *now = Instant::now();
                 let took = *call.took.insert(now.duration_since(call.accepted));
                 self.observers.ended(call.event(), answer.code, took);

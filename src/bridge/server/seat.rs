@@ -42,6 +42,14 @@ pub struct Occupant {
     pub started: Instant,
 }
 
+impl<H: Host> State<H> {
+    fn remember(&mut self, connection: &Arc<Connection<H>>) {
+        if !self.unsent.iter().any(|known| known.token == connection.token) {
+            self.unsent.push(Arc::clone(connection));
+        }
+    }
+}
+
 impl<H: Host> Default for Seat<H> {
     fn default() -> Self {
         let state = State { call: None, calls: 0, unsent: Vec::new() };
@@ -59,9 +67,13 @@ impl<H: Host> Seat<H> {
         state.calls
     }
 
-    /// It ends.
-    pub(super) fn rise(&self) {
-        self.state.lock().call = None;
+    /// It ends. Its reply waits for company on `unsent`, if that is named.
+    pub(super) fn rise(&self, unsent: Option<&Arc<Connection<H>>>) {
+        let mut state = self.state.lock();
+        state.call = None;
+        if let Some(connection) = unsent {
+            state.remember(connection);
+        }
     }
 
     /// The call that runs now, and its number on this seat.
@@ -98,10 +110,7 @@ impl<H: Host> Seat<H> {
 
     /// Remembers a connection whose reply waits for company.
     pub(super) fn remember_unsent(&self, connection: &Arc<Connection<H>>) {
-        let mut state = self.state.lock();
-        if !state.unsent.iter().any(|known| known.token == connection.token) {
-            state.unsent.push(Arc::clone(connection));
-        }
+        self.state.lock().remember(connection);
     }
 
     /// Takes the connections with unsent replies.

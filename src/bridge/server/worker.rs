@@ -15,6 +15,8 @@ use super::seat::Seat;
 
 /// A batch's replies leave together, unless the batch takes longer than this.
 const TOGETHER: Duration = Duration::from_micros(100);
+/// The same towards a caller on another core, who goes on with the first while the rest are run.
+const TOGETHER_ABREAST: Duration = Duration::from_micros(20);
 
 /// Woken for nothing so many times in a row, a worker sits out.
 const TIMES_FOR_NOTHING: u32 = 3;
@@ -55,7 +57,7 @@ pub(super) fn work<H: Host>(engine: &Arc<Engine<H>>, seat: &Arc<Seat<H>>) {
             Some(_) => for_nothing += 1,
             None => {}
         }
-        worker.run_waiting();
+        worker.run_waiting(TOGETHER);
         if for_nothing == TIMES_FOR_NOTHING {
             for_nothing = 0;
             engine.attend();
@@ -187,7 +189,8 @@ impl<H: Host> Worker<'_, H> {
             if taken > 1 {
                 engine.attend();
             }
-            self.run_waiting();
+            let abreast = connection.is_abreast(Instant::now());
+            self.run_waiting(if abreast { TOGETHER_ABREAST } else { TOGETHER });
             if !connection.turn().take() {
                 return;
             }
@@ -229,8 +232,8 @@ impl<H: Host> Worker<'_, H> {
         Some(taken)
     }
 
-    /// Runs the calls that wait, until none does.
-    fn run_waiting(&mut self) {
+    /// Runs the calls that wait, until none does. Replies leave after this time.
+    fn run_waiting(&mut self, together: Duration) {
         let engine = self.engine;
         while let Some(first) = engine.pool.next() {
             let mut next = Some(first);
@@ -240,7 +243,7 @@ impl<H: Host> Worker<'_, H> {
                 let mut now = began;
                 while let Some(call) = next.take() {
                     engine.run(call, seat, answer, (true, false), &mut now);
-                    if now.duration_since(began) < TOGETHER {
+                    if now.duration_since(began) < together {
                         next = engine.pool.next();
                     }
                 }

@@ -1,13 +1,14 @@
 //! The call that the running code serves: its deadline travels with the calls it makes, and it can ask whether
 //! anybody still waits for it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::bridge::server::call::Call as ServedCall;
 use crate::bridge::server::connection::Connection;
 use crate::bridge::server::pool::Lent;
 use crate::bridge::server::seat::Seat;
@@ -19,8 +20,8 @@ use super::forked::Here;
 use super::host::PyHost;
 
 thread_local! {
-    /// The call of this worker's thread. A coroutine's is in a context variable instead.
-    static ON_THREAD: RefCell<Option<Serving>> = const { RefCell::new(None) };
+    /// The call of this worker's thread, null outside any. A coroutine's is in a context variable instead.
+    static ON_THREAD: Cell<*const OnThread<'static>> = const { Cell::new(std::ptr::null()) };
 }
 
 thread_local! {
@@ -40,6 +41,27 @@ pub(super) struct Serving {
     pub(super) connection: Arc<Connection<PyHost>>,
     pub(super) deadline: Option<Deadline>,
     pub(super) watch: Watch,
+}
+
+/// A call that a worker's thread serves, for as long as it does.
+pub(super) struct OnThread<'a> {
+    pub(super) call: &'a ServedCall<PyHost>,
+    pub(super) names: &'a Arc<[String]>,
+    pub(super) seat: &'a Arc<Seat<PyHost>>,
+    pub(super) number: u64,
+}
+
+impl OnThread<'_> {
+    fn serving(&self) -> Serving {
+        Serving {
+            id: self.call.id,
+            endpoint: self.call.endpoint,
+            names: Arc::clone(self.names),
+            connection: Arc::clone(&self.call.connection),
+            deadline: self.call.deadline,
+            watch: Watch::Seat(Arc::clone(self.seat), self.number),
+        }
+    }
 }
 
 /// How a call learns that it was given up.
@@ -96,16 +118,25 @@ impl CurrentCall {
     }
 }
 
-/// Marks this thread as serving a call until the guard is dropped.
-pub(super) fn serve(serving: Serving) -> impl Drop {
-    struct Guard(Option<Serving>);
+/// Runs `body` with this thread marked as serving the call.
+#[inline]
+pub(super) fn serve<R>(call: &OnThread<'_>, body: impl FnOnce() -> R) -> R {
+    struct Guard(*const OnThread<'static>);
     impl Drop for Guard {
         fn drop(&mut self) {
-            let outer = self.0.take();
-            ON_THREAD.with(|current| *current.borrow_mut() = outer);
+            ON_THREAD.set(self.0);
         }
     }
-    Guard(ON_THREAD.with(|current| current.borrow_mut().replace(serving)))
+    let _outer = Guard(ON_THREAD.replace(std::ptr::from_ref(call).cast()));
+    body()
+}
+
+/// Looks at the call that this thread serves.
+#[inline]
+fn on_thread<R>(look: impl FnOnce(&OnThread<'_>) -> R) -> Option<R> {
+    let call = ON_THREAD.get();
+    // SAFETY: `serve` borrows it until its body has ended, and takes it away before that.
+    if call.is_null() { None } else { Some(look(unsafe { &*call })) }
 }
 
 /// Says that this thread is a worker of that loop's service.
@@ -145,7 +176,7 @@ pub(super) fn object(py: Python<'_>, serving: Serving) -> PyResult<Bound<'_, Cur
 /// The call that the running code serves; `None` outside any.
 #[pyfunction]
 pub(super) fn current_call(py: Python<'_>) -> PyResult<Option<Bound<'_, CurrentCall>>> {
-    if let Some(serving) = ON_THREAD.with(|current| current.borrow().clone()) {
+    if let Some(serving) = on_thread(|call| call.serving()) {
         return object(py, serving).map(Some);
     }
     if !COROUTINES.load(Ordering::Relaxed) {
@@ -157,8 +188,7 @@ pub(super) fn current_call(py: Python<'_>) -> PyResult<Option<Bound<'_, CurrentC
 
 /// The deadline of the call that the running code serves: what it calls in turn has no longer.
 pub(super) fn deadline(py: Python<'_>) -> Option<Deadline> {
-    let on_thread = ON_THREAD.with(|current| current.borrow().as_ref().map(|serving| serving.deadline));
-    match on_thread {
+    match on_thread(|serving| serving.call.deadline) {
         Some(deadline) => deadline,
         None if COROUTINES.load(Ordering::Relaxed) => {
             let found = variable(py).ok()?.call_method1("get", (py.None(),)).ok()?;

@@ -19,6 +19,7 @@ use crate::bridge::server::host::Answer;
 use crate::python::coroutine::{self, fresh_context};
 use crate::python::value::OutBuffer;
 
+use super::contexts;
 use super::current::{self, Watch};
 use super::forked::Here;
 use super::host::{PyHost, describe, log, refusal};
@@ -257,7 +258,8 @@ impl EventLoop {
     fn try_begin(&self, py: Python<'_>, host: &PyHost, slot: &mut Option<Running<PyHost>>) -> PyResult<()> {
         let Some(running) = slot else { return Ok(()) };
         let function = host.function(py, running.call.endpoint, running.lease.as_deref())?;
-        let (args, kwargs) = match host.arguments(py, &mut running.call, None) {
+        let buffers = std::mem::take(&mut running.call.frame.buffers);
+        let (args, kwargs) = match host.arguments(py, &running.call, buffers, &[]) {
             Ok(arguments) => arguments,
             Err(error) => {
                 if let Some(running) = slot.take() {
@@ -266,7 +268,7 @@ impl EventLoop {
                 return Ok(());
             }
         };
-        let context = fresh_context(py)?;
+        let context = contexts::fresh(py)?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let serving = host.serving(&running.call, Watch::Flag(Arc::clone(&cancelled)));
         let call = current::object(py, serving)?;

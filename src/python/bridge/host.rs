@@ -17,7 +17,8 @@ use crate::python::coroutine::fresh_context;
 use crate::python::value::{Classes, Encoder, InBuffer, OutBuffer, canonical, decode_arguments, encode};
 
 use super::allocate::Objects;
-use super::current::{self, Serving, Watch};
+use super::contexts;
+use super::current::{self, OnThread, Serving, Watch};
 use super::event_loop::EventLoop;
 use super::forked::Here;
 
@@ -77,7 +78,7 @@ impl Host for PyHost {
     fn key(&self, arguments: &[u8]) -> Result<Vec<u8>, Answer<OutBuffer>> {
         Python::attach(|py| {
             let key = || {
-                let (args, kwargs) = self.constructor_arguments(py, arguments, None)?;
+                let (args, kwargs) = self.constructor_arguments(py, arguments, &[])?;
                 let (args, kwargs) = self.by_place(args, kwargs)?;
                 canonical(&args, kwargs.as_ref(), &self.limits)
             };
@@ -91,8 +92,8 @@ impl Host for PyHost {
                 let Some(factory) = &self.factory else {
                     return Err(pyo3::exceptions::PyTypeError::new_err("the service has no class"));
                 };
-                let (args, kwargs) = self.constructor_arguments(py, arguments, Some(factory.bind(py)))?;
-                fresh_context(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())
+                let (args, kwargs) = self.constructor_arguments(py, arguments, &[factory.bind(py)])?;
+                contexts::fresh(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())
             };
             match build() {
                 Ok(object) => {
@@ -116,12 +117,12 @@ impl Host for PyHost {
         answer: &mut Answer<OutBuffer>,
     ) {
         Python::attach(|py| {
-            let serving = self.serving(call, Watch::Seat(Arc::clone(seated.seat), seated.number));
-            let guard = current::serve(serving);
+            let buffers = std::mem::take(&mut call.frame.buffers);
+            let call = &*call;
+            let serving = OnThread { call, names: &self.names, seat: seated.seat, number: seated.number };
             let here = Here::now();
-            let outcome = self.call_plain(py, call, instance, answer);
+            let outcome = current::serve(&serving, || self.call_plain(py, call, buffers, instance, answer));
             here.end_child(py, &outcome);
-            drop(guard);
             if let Err(error) = outcome {
                 self.fail(py, &error, answer);
             }
@@ -201,31 +202,37 @@ impl PyHost {
     fn call_plain(
         &self,
         py: Python<'_>,
-        call: &mut Call<Self>,
+        call: &Call<Self>,
+        buffers: Vec<InBuffer>,
         instance: Option<&Arc<PyInstance>>,
         answer: &mut Answer<OutBuffer>,
     ) -> PyResult<()> {
+        static RUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let run = RUN.get_or_try_init(py, || {
+            py.import("contextvars")?.getattr("Context")?.getattr("run").map(Bound::unbind)
+        })?;
         let function = self.function(py, call.endpoint, instance)?;
-        let (args, kwargs) = match self.arguments(py, call, Some(&function)) {
-            Ok(arguments) => arguments,
+        // Context variables that one call sets must not show in the next.
+        let context = contexts::take(py)?;
+        let result = match self.arguments(py, call, buffers, &[&context, &function]) {
+            Ok((args, kwargs)) => run.bind(py).call(args, kwargs.as_ref())?,
             Err(error) => {
                 *answer = refusal(py, &error);
                 return Ok(());
             }
         };
-        // Context variables that one call sets must not show in the next.
-        let result = fresh_context(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())?;
+        contexts::give_back(context);
         self.succeed(py, &result, answer)
     }
 
-    /// The call's arguments; `leading` goes before them.
+    /// The call's arguments; `leading` go before them.
     pub(super) fn arguments<'py>(
         &self,
         py: Python<'py>,
-        call: &mut Call<Self>,
-        leading: Option<&Bound<'py, PyAny>>,
+        call: &Call<Self>,
+        buffers: Vec<InBuffer>,
+        leading: &[&Bound<'py, PyAny>],
     ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
-        let buffers = std::mem::take(&mut call.frame.buffers);
         decode_arguments(py, call.frame.payload(), buffers, &self.classes, &self.limits, leading)
     }
 
@@ -233,7 +240,7 @@ impl PyHost {
         &self,
         py: Python<'py>,
         bytes: &[u8],
-        leading: Option<&Bound<'py, PyAny>>,
+        leading: &[&Bound<'py, PyAny>],
     ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
         decode_arguments(py, bytes, Vec::new(), &self.classes, &self.limits, leading)
     }

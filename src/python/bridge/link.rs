@@ -30,6 +30,7 @@ use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error, Fate};
 use crate::core::pending::Pending;
 use crate::core::platform::readiness::Bell;
+use crate::core::polling::Gate;
 use crate::python::errors::raise;
 use crate::python::value::{InBuffer, OutBuffer};
 
@@ -74,6 +75,18 @@ struct State {
     flush_is_due: bool,
     waits_for_room: bool,
     timer: Option<(Instant, Py<PyAny>)>,
+    parts: Parts,
+}
+
+/// Whether requests leave in parts while others are still being made: good when the service runs on another core,
+/// and goes on with the first meanwhile. Found out by trying.
+#[derive(Default)]
+struct Parts {
+    gate: Gate,
+    /// One has left in this turn.
+    sent: bool,
+    /// When the last turn ended in which one did.
+    tried: Option<Instant>,
 }
 
 enum Stage {
@@ -111,6 +124,7 @@ impl Link {
             flush_is_due: false,
             waits_for_room: false,
             timer: None,
+            parts: Parts::default(),
         };
         let link = Self {
             shared: Arc::clone(shared),

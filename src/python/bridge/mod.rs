@@ -4,6 +4,7 @@ mod allocate;
 mod async_client;
 mod client;
 mod connected;
+mod contexts;
 mod current;
 mod event_loop;
 mod forked;

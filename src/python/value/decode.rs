@@ -75,7 +75,7 @@ pub(super) fn decode_stock<'py>(
         .map_err(|refusal| refusal.under(Step::Root("message".into())).into_error_with(py, Fate::Executed))
 }
 
-/// Reads the arguments of a request. `leading` is put before the first of them.
+/// Reads the arguments of a request. `leading` are put before the first of them.
 ///
 /// # Errors
 /// As [`decode`] (the call was rejected).
@@ -85,7 +85,7 @@ pub(crate) fn decode_arguments<'py>(
     buffers: Vec<InBuffer>,
     classes: &Classes,
     limits: &Limits,
-    leading: Option<&Bound<'py, PyAny>>,
+    leading: &[&Bound<'py, PyAny>],
 ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
     let mut decoder = Decoder::new(py, buffers, classes, limits);
     let mut reader = Reader::new(bytes);
@@ -104,7 +104,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
     fn arguments(
         &mut self,
         reader: &mut Reader<'_>,
-        leading: Option<&Bound<'py, PyAny>>,
+        leading: &[&Bound<'py, PyAny>],
     ) -> Outcome<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
         let root = |name: &str| Step::Root(name.to_owned());
         let args = reader
@@ -211,7 +211,7 @@ impl<'a, 'py> Decoder<'a, 'py> {
         let value = if code == ext::TUPLE {
             self.descend(depth)?;
             let items = content.array()?;
-            self.tuple(&mut content, items, None, depth + 1)?.into_any()
+            self.tuple(&mut content, items, &[], depth + 1)?.into_any()
         } else {
             extensions::decode(self, code, &mut content, depth)?
         };
@@ -283,16 +283,16 @@ impl<'a, 'py> Decoder<'a, 'py> {
         &mut self,
         reader: &mut Reader<'_>,
         len: usize,
-        leading: Option<&Bound<'py, PyAny>>,
+        leading: &[&Bound<'py, PyAny>],
         depth: usize,
     ) -> Outcome<Bound<'py, PyTuple>> {
         self.count(len, reader)?;
-        let offset = usize::from(leading.is_some());
-        // SAFETY: attached; the new tuple has a slot for the leading value.
+        let offset = leading.len();
+        // SAFETY: attached; the new tuple has a slot for each leading value.
         unsafe {
             let tuple = made(self.py, ffi::PyTuple_New((offset + len).cast_signed()), "a tuple")?;
-            if let Some(leading) = leading {
-                ffi::PyTuple_SetItem(tuple.as_ptr(), 0, leading.clone().into_ptr());
+            for (place, &value) in leading.iter().enumerate() {
+                ffi::PyTuple_SetItem(tuple.as_ptr(), place.cast_signed(), value.clone().into_ptr());
             }
             // The empty tuple is one object for all.
             if len > 0 {

@@ -121,7 +121,14 @@ fn decode_arguments<'py>(
     changes: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<(Bound<'py, PyTuple>, Option<Bound<'py, PyDict>>)> {
     let classes = Classes::new(Vec::new(), true);
-    super::decode_arguments(py, payload, received(py, buffers)?, &classes, &limits(changes)?, leading)
+    super::decode_arguments(
+        py,
+        payload,
+        received(py, buffers)?,
+        &classes,
+        &limits(changes)?,
+        leading.as_slice(),
+    )
 }
 
 /// The canonical form of a call's arguments.
@@ -153,7 +160,7 @@ fn time_arguments(py: Python<'_>, args: &Bound<'_, PyTuple>, rounds: u32) -> PyR
         writing = writing.min(began.elapsed().as_secs_f64());
         let began = Instant::now();
         for _ in 0..rounds {
-            drop(super::decode_arguments(py, black_box(&out), Vec::new(), &classes, &limits, None)?);
+            drop(super::decode_arguments(py, black_box(&out), Vec::new(), &classes, &limits, &[])?);
         }
         reading = reading.min(began.elapsed().as_secs_f64());
     }

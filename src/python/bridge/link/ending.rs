@@ -81,6 +81,7 @@ impl Link {
         let Some(mut head) = waiter.again.clone() else { return Ok(()) };
         let deadline = waiter.deadline;
         head[PREFIX + 8..PREFIX + 16].copy_from_slice(&deadline.to_wire().to_le_bytes());
+        waiter.reply.get().carried_by(this);
         let copy = Waiter {
             reply: waiter.reply.clone_ref(py),
             name: Arc::clone(&waiter.name),

@@ -10,7 +10,7 @@ use crate::core::error::Error;
 use crate::python::value::InBuffer;
 
 use super::super::connected::Connected;
-use super::{Link, Objects, Outcome, Stage, Waking, outcome};
+use super::{Link, Objects, Outcome, Parts, Stage, Waking, outcome};
 
 impl Link {
     /// Reads and wakes. `found` says that something has been received already, and whether that was all.
@@ -18,8 +18,9 @@ impl Link {
         &self,
         this: &Bound<'py, Self>,
         mut found: Option<bool>,
-        waking: &mut Waking<'_, 'py>,
+        (waking, in_parts): (&mut Waking<'_, 'py>, bool),
     ) -> PyResult<()> {
+        let mut part = 0;
         for _ in 0..READS {
             // Its frames are handled while nothing is locked: those who are woken make calls here.
             let (received, mut reader) = {
@@ -35,6 +36,10 @@ impl Link {
                     Ok(Some(message)) => {
                         if let Err(error) = self.take(this, message, waking) {
                             break Err(error);
+                        }
+                        part += 1;
+                        if in_parts && part % PART == 0 {
+                            self.send_part();
                         }
                     }
                     Ok(None) => break received,
@@ -94,9 +99,10 @@ impl Link {
         let link = this.get();
         let mut waking = Waking::in_callback(this.py(), &link.ends)?;
         let began = Instant::now();
+        let in_parts = readable && link.state.lock().parts.begin(began);
         let mut found = None;
         loop {
-            let read = if readable { link.read(this, found, &mut waking) } else { Ok(()) };
+            let read = if readable { link.read(this, found, (&mut waking, in_parts)) } else { Ok(()) };
             let alone = link.send(this)?;
             read?;
             if !alone || waking.is_over() {
@@ -113,7 +119,20 @@ impl Link {
                 break;
             }
         }
+        link.state.lock().parts.end();
         waking.finish()
+    }
+
+    /// Sends what waits while more is to come.
+    fn send_part(&self) {
+        let mut state = self.state.lock();
+        if !state.waits_for_room
+            && let Stage::Open(connection) = &mut state.stage
+        {
+            // What does not leave, or fails, does so again when all of it is sent.
+            let _ = connection.flush();
+            state.parts.sent = true;
+        }
     }
 
     /// Sends what waits to be sent. Returns whether it is worth looking for a reply.
@@ -178,6 +197,28 @@ impl Link {
     }
 }
 
+impl Parts {
+    /// A turn begins. Returns whether its requests are to leave in parts.
+    fn begin(&mut self, now: Instant) -> bool {
+        if let Some(tried) = self.tried.take() {
+            // An answer to the first part was there by the end of the last one, or it was not.
+            if now.duration_since(tried) < AT_ONCE { self.gate.hit() } else { self.gate.miss(now) }
+        }
+        self.gate.is_open(now)
+    }
+
+    /// It ends.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.sent) {
+            self.tried = Some(Instant::now());
+        }
+    }
+}
+
+/// Requests that leave in one part.
+const PART: u32 = 32;
+/// From the end of one turn to the next when there is something to read already.
+const AT_ONCE: Duration = Duration::from_micros(25);
 /// Reads in one turn of the loop: its other callbacks wait meanwhile.
 const READS: usize = 16;
 /// One call of the loop looks for replies at most this long: its other callbacks wait.

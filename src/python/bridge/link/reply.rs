@@ -4,7 +4,7 @@
 //! `_asyncio_future_blocking`, not for a class); `create_task` and `TaskGroup.create_task` as a coroutine.
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
@@ -29,14 +29,16 @@ pub(crate) struct Reply {
     event_loop: Py<PyAny>,
     /// A task looks at it to tell `await` from a stray `yield`.
     blocking: AtomicBool,
+    /// The call's number on the connection that carries it.
+    number: AtomicU64,
     /// Never held across code that may run Python's.
     state: Mutex<State>,
 }
 
 struct State {
     stage: Stage,
-    /// Who carries the call, and by which number.
-    call: Option<(Py<Link>, u64)>,
+    /// Who carries the call.
+    link: Option<Py<Link>>,
 }
 
 enum Stage {
@@ -101,12 +103,14 @@ enum Seen<'py> {
 
 impl Reply {
     /// A reply that is still to come.
-    pub(super) fn new<'py>(py: Python<'py>, ends: &Ends) -> PyResult<Bound<'py, Self>> {
-        let state = State { stage: Stage::Pending(Callbacks::default()), call: None };
+    pub(super) fn new<'py>(link: &Bound<'py, Link>, ends: &Ends) -> PyResult<Bound<'py, Self>> {
+        let py = link.py();
+        let state = State { stage: Stage::Pending(Callbacks::default()), link: Some(link.clone().unbind()) };
         let reply = Self {
             get_loop: ends.get_loop.clone_ref(py),
             event_loop: ends.event_loop.clone_ref(py),
             blocking: AtomicBool::new(false),
+            number: AtomicU64::new(0),
             state: Mutex::new(state),
         };
         Bound::new(py, reply)
@@ -118,9 +122,15 @@ impl Reply {
         &self.event_loop
     }
 
-    /// This connection carries the call (now).
-    pub(super) fn carried_by(&self, link: &Bound<'_, Link>, number: u64) {
-        let before = self.state.lock().call.replace((link.clone().unbind(), number));
+    /// The call has this number.
+    #[inline]
+    pub(super) fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Another connection carries the call now.
+    pub(super) fn carried_by(&self, link: &Bound<'_, Link>) {
+        let before = self.state.lock().link.replace(link.clone().unbind());
         drop(before);
     }
 
@@ -147,10 +157,10 @@ impl Reply {
         if !matches!(state.stage, Stage::Pending(_)) {
             return Err(last);
         }
-        let call = state.call.take();
+        let link = state.link.take();
         let before = std::mem::replace(&mut state.stage, last);
         drop(state);
-        drop(call);
+        drop(link);
         match before {
             Stage::Pending(callbacks) => Ok(callbacks),
             other => Err(other),
@@ -259,13 +269,10 @@ impl Reply {
     /// Cancels the call: its coroutine in the service is cancelled, its reply dropped.
     #[pyo3(signature = (msg=None))]
     fn cancel(this: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        let call = {
-            let state = this.get().state.lock();
-            state.call.as_ref().map(|(link, number)| (link.clone_ref(this.py()), *number))
-        };
+        let link = this.get().state.lock().link.as_ref().map(|link| link.clone_ref(this.py()));
         let Ok(callbacks) = this.get().finish(Stage::Cancelled(msg)) else { return Ok(false) };
-        if let Some((link, number)) = call {
-            Link::forget(link.bind(this.py()), number)?;
+        if let Some(link) = link {
+            Link::forget(link.bind(this.py()), this.get().number.load(Ordering::Relaxed))?;
         }
         for callback in callbacks.into_iter() {
             call_later(this, &callback)?;
@@ -399,7 +406,7 @@ impl Reply {
         // Who holds the lock is in the middle of a change, and holds what is in it.
         let Some(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&self.event_loop)?;
-        if let Some((link, _)) = &state.call {
+        if let Some(link) = &state.link {
             visit.call(link)?;
         }
         match &state.stage {
@@ -421,7 +428,7 @@ impl Reply {
 
     fn __clear__(&self) {
         let mut state = self.state.lock();
-        let held = (std::mem::replace(&mut state.stage, Stage::Cancelled(None)), state.call.take());
+        let held = (std::mem::replace(&mut state.stage, Stage::Cancelled(None)), state.link.take());
         drop(state);
         drop(held);
     }

@@ -54,7 +54,7 @@ impl Link {
         let this = route.link.bind(py);
         let link = this.get();
         let call = manner.begin(py);
-        let reply = Reply::new(py, &link.ends)?;
+        let reply = Reply::new(this, &link.ends)?;
         let mut outgoing = Outgoing { head: SCRATCH.take(), buffers: Vec::new() };
         outgoing.head.clear();
         link.encode(py, route, (args, kwargs), &mut outgoing, call)?;
@@ -104,7 +104,6 @@ impl Link {
         let deadline = waiter.deadline;
         let again = waiter.manner.idempotent && !waiter.sent_before && outgoing.buffers.is_empty();
         let one_way = waiter.manner.one_way;
-        let reply = waiter.reply.clone_ref(py);
         let mut guard = self.state.lock();
         let State { stage, pending, flush_is_due, timer, .. } = &mut *guard;
         if matches!(stage, Stage::Polling | Stage::Ended) || pending.len() >= most {
@@ -122,7 +121,10 @@ impl Link {
         if again {
             waiter.again = Some(outgoing.head.clone());
         }
-        let number = pending.insert(waiter, deadline.instant());
+        let number = pending.insert_with(deadline.instant(), |number| {
+            waiter.reply.get().set_number(number);
+            waiter
+        });
         outgoing.head[PREFIX..PREFIX + 8].copy_from_slice(&number.to_le_bytes());
         let mut flush = false;
         let mut scratch = Vec::new();
@@ -143,8 +145,6 @@ impl Link {
         if let Some(waiter) = answered {
             let mut waking = Waking::later(py, &self.ends);
             waiter.resolve(py, Ok(py.None().into_bound(py)), &mut waking);
-        } else {
-            reply.get().carried_by(this, number);
         }
         if flush {
             self.flush_soon(this)?;
