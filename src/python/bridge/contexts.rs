@@ -4,17 +4,12 @@ use std::cell::Cell;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+
+use crate::python::coroutine::fresh_context;
 
 thread_local! {
     /// One that this thread's last call has left as it was.
     static SPARE: Cell<Option<Py<PyAny>>> = const { Cell::new(None) };
-}
-
-/// A new one.
-pub(super) fn fresh(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static CONTEXT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
 /// One as good as new.
@@ -22,7 +17,7 @@ pub(super) fn fresh(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub(super) fn take(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     match SPARE.take() {
         Some(spare) => Ok(spare.into_bound(py)),
-        None => fresh(py),
+        None => fresh_context(py),
     }
 }
 

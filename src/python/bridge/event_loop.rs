@@ -19,7 +19,6 @@ use crate::bridge::server::host::Answer;
 use crate::python::coroutine::{self, fresh_context};
 use crate::python::value::OutBuffer;
 
-use super::contexts;
 use super::current::{self, Watch};
 use super::forked::Here;
 use super::host::{PyHost, describe, log, refusal};
@@ -268,7 +267,7 @@ impl EventLoop {
                 return Ok(());
             }
         };
-        let context = contexts::fresh(py)?;
+        let context = fresh_context(py)?;
         let cancelled = Arc::new(AtomicBool::new(false));
         let serving = host.serving(&running.call, Watch::Flag(Arc::clone(&cancelled)));
         let call = current::object(py, serving)?;

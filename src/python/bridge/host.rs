@@ -93,7 +93,7 @@ impl Host for PyHost {
                     return Err(pyo3::exceptions::PyTypeError::new_err("the service has no class"));
                 };
                 let (args, kwargs) = self.constructor_arguments(py, arguments, &[factory.bind(py)])?;
-                contexts::fresh(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())
+                fresh_context(py)?.call_method(intern!(py, "run"), args, kwargs.as_ref())
             };
             match build() {
                 Ok(object) => {

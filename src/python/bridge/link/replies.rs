@@ -10,7 +10,7 @@ use crate::core::error::Error;
 use crate::python::value::InBuffer;
 
 use super::super::connected::Connected;
-use super::{Link, Objects, Outcome, Parts, Stage, Waking, outcome};
+use super::{Link, Objects, Outcome, Parts, Stage, State, Waking, outcome};
 
 impl Link {
     /// Reads and wakes. `found` says that something has been received already, and whether that was all.
@@ -18,7 +18,7 @@ impl Link {
         &self,
         this: &Bound<'py, Self>,
         mut found: Option<bool>,
-        (waking, in_parts): (&mut Waking<'_, 'py>, bool),
+        (waking, in_parts): (&mut Waking<'_, 'py>, &mut bool),
     ) -> PyResult<()> {
         let mut part = 0;
         for _ in 0..READS {
@@ -38,8 +38,8 @@ impl Link {
                             break Err(error);
                         }
                         part += 1;
-                        if in_parts && part % PART == 0 {
-                            self.send_part();
+                        if *in_parts && part % PART == 0 {
+                            *in_parts = self.send_part();
                         }
                     }
                     Ok(None) => break received,
@@ -99,10 +99,10 @@ impl Link {
         let link = this.get();
         let mut waking = Waking::in_callback(this.py(), &link.ends)?;
         let began = Instant::now();
-        let in_parts = readable && link.state.lock().parts.begin(began);
+        let mut in_parts = readable && link.state.lock().parts.begin(began);
         let mut found = None;
         loop {
-            let read = if readable { link.read(this, found, (&mut waking, in_parts)) } else { Ok(()) };
+            let read = if readable { link.read(this, found, (&mut waking, &mut in_parts)) } else { Ok(()) };
             let alone = link.send(this)?;
             read?;
             if !alone || waking.is_over() {
@@ -123,16 +123,24 @@ impl Link {
         waking.finish()
     }
 
-    /// Sends what waits while more is to come.
-    fn send_part(&self) {
+    /// Sends what waits while more is to come. Returns whether to do so again.
+    fn send_part(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.waits_for_room
-            && let Stage::Open(connection) = &mut state.stage
-        {
-            // What does not leave, or fails, does so again when all of it is sent.
-            let _ = connection.flush();
-            state.parts.sent = true;
+        let State { stage: Stage::Open(connection), parts, waits_for_room: false, .. } = &mut *state else {
+            return false;
+        };
+        let began = Instant::now();
+        // What does not leave, or fails, does so again when all of it is sent.
+        let _ = connection.flush();
+        let now = Instant::now();
+        if now.duration_since(began) > BY_ITSELF {
+            // The service has run meanwhile, on this core.
+            parts.gate.miss(now);
+            (parts.sent, parts.tried) = (false, None);
+            return false;
         }
+        parts.sent = true;
+        true
     }
 
     /// Sends what waits to be sent. Returns whether it is worth looking for a reply.
@@ -217,6 +225,8 @@ impl Parts {
 
 /// Requests that leave in one part.
 const PART: u32 = 32;
+/// Sending takes less, unless another process gets the core.
+const BY_ITSELF: Duration = Duration::from_micros(15);
 /// From the end of one turn to the next when there is something to read already.
 const AT_ONCE: Duration = Duration::from_micros(25);
 /// Reads in one turn of the loop: its other callbacks wait meanwhile.

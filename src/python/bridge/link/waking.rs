@@ -12,6 +12,8 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 use pyo3::{ffi, intern};
 
+use crate::core::platform::fork::generation;
+
 use super::reply::{Callback, Callbacks, Ends, Reply};
 
 /// One occasion on which replies end.
@@ -35,7 +37,11 @@ impl<'a, 'py> Waking<'a, 'py> {
         let event_loop = ends.event_loop.bind(py);
         let nested = !CURRENT.import(py, "asyncio", "current_task")?.call1((event_loop,))?.is_none();
         let debugged = event_loop.call_method0(intern!(py, "get_debug"))?.is_truthy()?;
-        Ok(Self { py, ends, at_once: !nested && !debugged, ending: None })
+        // Who has put another class in its place has loops run inside each other's callbacks.
+        static ASYNCIO: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+        let asyncio = ASYNCIO.get_or_try_init(py, || py.import("asyncio").map(Bound::unbind))?.bind(py);
+        let own = asyncio.getattr(intern!(py, "Task"))?.is(native_task(py)?);
+        Ok(Self { py, ends, at_once: own && !nested && !debugged, ending: None })
     }
 
     pub(super) fn py(&self) -> Python<'py> {
@@ -98,15 +104,16 @@ pub(super) fn call_later(reply: &Bound<'_, Reply>, callback: &Callback) -> PyRes
 }
 
 thread_local! {
-    /// The loop in whose callback this thread wakes a task: null outside.
-    static WAKING: Cell<*mut ffi::PyObject> = const { Cell::new(std::ptr::null_mut()) };
+    /// The loop in whose callback this thread wakes a task, null outside, and the process: a child that a task has
+    /// forked may run a loop of its own.
+    static WAKING: Cell<(*mut ffi::PyObject, u64)> = const { Cell::new((std::ptr::null_mut(), 0)) };
 }
 
 /// The loop that runs on this thread.
 pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let here = WAKING.get();
-    if !here.is_null() {
+    let (here, process) = WAKING.get();
+    if !here.is_null() && process == generation() {
         // SAFETY: whoever put it there holds it until it is taken away.
         return Ok(unsafe { Bound::from_borrowed_ptr(py, here) });
     }
@@ -118,7 +125,7 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 fn run(callback: &Callback, with: &Bound<'_, PyAny>, ends: &Ends) -> PyResult<()> {
     let py = with.py();
     let name = intern!(py, "run");
-    let outer = WAKING.replace(ends.event_loop.as_ptr());
+    let outer = WAKING.replace((ends.event_loop.as_ptr(), generation()));
     // SAFETY: four live objects, and the null that ends them; the result is a new reference or an error.
     let result = unsafe {
         let none = std::ptr::null_mut::<ffi::PyObject>();
@@ -161,10 +168,14 @@ fn is_wakeup(function: &Bound<'_, PyAny>) -> bool {
 }
 
 fn belongs_to_task(function: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = function.py();
-    let task = TASK.import(py, "_asyncio", "Task")?;
     let owner = function.getattr(intern!(py, "__self__"))?;
     let name = function.getattr(intern!(py, "__name__"))?;
-    Ok(owner.get_type().is(task) && name.eq("task_wakeup")?)
+    Ok(owner.get_type().is(native_task(py)?) && name.eq("task_wakeup")?)
+}
+
+/// asyncio's own class of tasks, as long as nobody has put another in its place.
+fn native_task(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    TASK.import(py, "_asyncio", "Task")
 }
