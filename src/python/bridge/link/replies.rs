@@ -103,8 +103,15 @@ impl Link {
         let mut found = None;
         loop {
             let read = if readable { link.read(this, found, (&mut waking, &mut in_parts)) } else { Ok(()) };
-            let alone = link.send(this)?;
+            let sent = link.send(this)?;
             read?;
+            let alone = match sent {
+                Ok(alone) => alone,
+                Err(error) => {
+                    link.read_out(this, &error, &mut waking)?;
+                    break;
+                }
+            };
             if !alone || waking.is_over() {
                 break;
             }
@@ -143,14 +150,37 @@ impl Link {
         true
     }
 
+    /// The service takes nothing more. What it has answered before that is still to be read.
+    fn read_out<'py>(
+        &self,
+        this: &Bound<'py, Self>,
+        error: &Error,
+        waking: &mut Waking<'_, 'py>,
+    ) -> PyResult<()> {
+        self.retire(this);
+        loop {
+            let before = self.state.lock().pending.len();
+            self.read(this, None, (waking, &mut false))?;
+            let state = self.state.lock();
+            if matches!(state.stage, Stage::Ended) {
+                return Ok(());
+            }
+            if state.pending.len() >= before {
+                break;
+            }
+        }
+        self.end(this, error);
+        Ok(())
+    }
+
     /// Sends what waits to be sent. Returns whether it is worth looking for a reply.
-    fn send(&self, this: &Bound<'_, Self>) -> PyResult<bool> {
+    fn send(&self, this: &Bound<'_, Self>) -> PyResult<Result<bool, Error>> {
         let py = this.py();
         let (flushed, fd, waited, alone) = {
             let mut state = self.state.lock();
             state.flush_is_due = false;
             let (waited, alone) = (state.waits_for_room, state.pending.len() == 1);
-            let Stage::Open(connection) = &mut state.stage else { return Ok(false) };
+            let Stage::Open(connection) = &mut state.stage else { return Ok(Ok(false)) };
             let flushed = connection.flush();
             let fd = connection.fd();
             state.waits_for_room = matches!(flushed, Ok(false));
@@ -162,19 +192,16 @@ impl Link {
                 if waited {
                     event_loop.call_method1(intern!(py, "remove_writer"), (fd,))?;
                 }
-                Ok(alone)
+                Ok(Ok(alone))
             }
             Ok(false) => {
                 if !waited {
                     event_loop
                         .call_method1(intern!(py, "add_writer"), (fd, this.getattr(intern!(py, "flush"))?))?;
                 }
-                Ok(false)
+                Ok(Ok(false))
             }
-            Err(error) => {
-                self.end(this, &error);
-                Ok(false)
-            }
+            Err(error) => Ok(Err(error)),
         }
     }
 
