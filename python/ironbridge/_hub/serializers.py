@@ -16,8 +16,7 @@ Loads: TypeAlias = Callable[[Any], Any]
 class Serializer(Protocol):
     """An object that writes and reads messages: a module such as `json`, or one's own.
 
-    `dumps` may give text or bytes, and `loads` is given what arrives: text where it is UTF-8 that `dumps`
-    would have given as text, else bytes.
+    `dumps` gives text or bytes, always the same of the two, and `loads` is given what `dumps` gives.
     """
 
     def dumps(self, obj: Any, /) -> str | bytes: ...
