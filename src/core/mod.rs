@@ -11,3 +11,5 @@ pub mod pending;
 pub mod platform;
 pub mod polling;
 pub mod secret;
+#[cfg(feature = "zmq")]
+pub(crate) mod settings;

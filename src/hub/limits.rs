@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::core::error::{Code, Error, Result};
+use crate::core::error::Result;
+use crate::core::settings::{from_environment, size, time, unknown};
 
 /// What a hub may hold and how long it waits. Set in code, then by `IRONBRIDGE_HUB_<NAME>` in the environment, then by
 /// default. Times are in seconds there, sizes in bytes.
@@ -76,17 +77,7 @@ impl HubLimits {
     /// As [`HubLimits::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut limits = Self::default();
-        for name in NAMES {
-            let variable = format!("IRONBRIDGE_HUB_{}", name.to_ascii_uppercase());
-            if let Some(text) = lookup(&variable) {
-                let number = text.trim().parse::<f64>().map_err(|_| {
-                    Error::new(Code::Configuration, format!("{variable}={text:?} is no number"))
-                })?;
-                limits.set(name, number).map_err(|error| {
-                    Error::new(Code::Configuration, format!("{variable}: {}", error.message))
-                })?;
-            }
-        }
+        from_environment("IRONBRIDGE_HUB_", &NAMES, lookup, |name, number| limits.set(name, number))?;
         Ok(limits)
     }
 
@@ -106,28 +97,8 @@ impl HubLimits {
             "max_subscriptions" => self.max_subscriptions = size(name, number, 1)?,
             "max_registrations" => self.max_registrations = size(name, number, 1)?,
             "grace" => self.grace = time(name, number, 0.0)?,
-            _ => {
-                let text = format!("a hub has no option {name:?}; it has {}", NAMES.join(", "));
-                return Err(Error::new(Code::Configuration, text));
-            }
+            _ => return Err(unknown("a hub", name, &NAMES)),
         }
         Ok(())
     }
-}
-
-/// A time in seconds.
-fn time(name: &str, number: f64, least: f64) -> Result<Duration> {
-    if (least..1e8).contains(&number) {
-        return Ok(Duration::from_secs_f64(number));
-    }
-    Err(Error::new(Code::Configuration, format!("{name}={number} is no time in seconds from {least} up")))
-}
-
-/// A number of bytes or things.
-fn size(name: &str, number: f64, least: u32) -> Result<usize> {
-    if (f64::from(least)..1e15).contains(&number) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-        return Ok(number as usize);
-    }
-    Err(Error::new(Code::Configuration, format!("{name}={number} is no number from {least} up")))
 }

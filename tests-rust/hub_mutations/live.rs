@@ -11,8 +11,8 @@ use ironbridge::hub::limits::HubLimits;
 use ironbridge::hub::server::{Server, ServerOptions};
 use ironbridge::hub::zmtp::{Event, Frames, Handshake, Role, message, subscribe};
 
-use crate::mutate::{Chance, frames, mutated};
-use crate::{alone, how_many, without_growth};
+use crate::mutate::{frames, mutated};
+use crate::trials::{Chance, alone, how_many, without_growth};
 
 const LONG: Duration = Duration::from_secs(20);
 const MAX_MESSAGE: usize = 64 << 10;

@@ -2,30 +2,7 @@
 
 use ironbridge::hub::zmtp::{cancel, error, message, ping, pong, subscribe};
 
-/// Numbers that look random and come again with the same seed (xorshift).
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: usize) -> Self {
-        Self((seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 1).unwrap() % bound
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
+use crate::trials::Chance;
 
 const LENGTHS: [u64; 12] =
     [0, 1, 2, 255, 256, 4096, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1 << 32, 1 << 46, u64::MAX];

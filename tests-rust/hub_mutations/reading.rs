@@ -3,8 +3,8 @@
 use ironbridge::core::secret::Secret;
 use ironbridge::hub::zmtp::{Event, Frames, Handshake, Role};
 
-use crate::mutate::{Chance, frames, mutated};
-use crate::{alone, how_many, without_growth};
+use crate::mutate::{frames, mutated};
+use crate::trials::{Chance, alone, how_many, without_growth};
 
 const MAX_FRAME: usize = 1 << 16;
 const ROLES: [Role; 4] = [Role::Push, Role::Pull, Role::Pub, Role::Sub];

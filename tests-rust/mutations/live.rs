@@ -9,10 +9,11 @@ use ironbridge::bridge::hello::Mode;
 use ironbridge::core::instances::CacheOptions;
 use ironbridge::core::limits::Limits;
 
-use crate::mutate::{Chance, mutated};
+use crate::captures;
+use crate::mutate::mutated;
 use crate::place::{LONG, Place, Plan, Served};
 use crate::raw::{good_hello, hello_bytes};
-use crate::{alone, captures, how_many, without_growth};
+use crate::trials::{Chance, alone, how_many, without_growth};
 
 /// Says these bytes, and reads until the service has nothing more to say.
 fn say(served: &Served, bytes: &[u8]) {
@@ -59,7 +60,7 @@ fn mutated_hellos_do_not_harm_a_service() {
     let served = place.serve(small());
     let hello = hello_bytes(&good_hello(&served));
     without_growth(how_many() / 20, |number| {
-        let mut chance = Chance::new(number as u64 + 1);
+        let mut chance = Chance::new(number);
         let other = chance.pick(&corpus);
         let mut bytes = match chance.below(10) {
             0 => mutated(&hello, other, &mut chance),
@@ -81,7 +82,7 @@ fn mutated_frames_after_the_hello_do_not_harm_a_service() {
     let place = Place::new();
     let served = place.serve(Plan { endpoints, cache, ..small() });
     without_growth(how_many() / 20, |number| {
-        let mut chance = Chance::new(number as u64 + 1);
+        let mut chance = Chance::new(number);
         let mut hello = good_hello(&served);
         hello.mode = *chance.pick(&[Mode::OneCall, Mode::Multiplexed]);
         let mut socket = UnixStream::connect(&served.service.record.socket).unwrap();

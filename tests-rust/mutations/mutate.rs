@@ -1,29 +1,6 @@
 //! Changes that know where a frame's fields are.
 
-/// Numbers that look random and come again with the same seed (xorshift).
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() >> 1).unwrap() % bound
-    }
-
-    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
+use crate::trials::Chance;
 
 const LENGTHS: [u32; 12] = [0, 1, 2, 7, 8, 23, 24, 4096, 1 << 20, (1 << 20) + 1, 0x7fff_ffff, u32::MAX];
 /// Beginnings of msgpack values that promise much.

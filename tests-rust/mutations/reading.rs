@@ -6,8 +6,9 @@ use ironbridge::bridge::record::LeaseRecord;
 use ironbridge::bridge::schema::Schema;
 use proptest::prelude::*;
 
-use crate::mutate::{Chance, mutated};
-use crate::{alone, captures, how_many, without_growth};
+use crate::captures;
+use crate::mutate::mutated;
+use crate::trials::{Chance, alone, how_many, without_growth};
 
 const MAX_FRAME: usize = 1 << 20;
 
@@ -71,7 +72,7 @@ fn mutated_frames_are_read_or_refused_and_leave_nothing_behind() {
     let corpus = captures::frames();
     let mut whole = 0;
     without_growth(how_many(), |number| {
-        let mut chance = Chance::new(number as u64 + 1);
+        let mut chance = Chance::new(number);
         let mut bytes = Vec::new();
         for _ in 0..=chance.below(3) {
             let (frame, other) = (chance.pick(&corpus), chance.pick(&corpus));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::core::error::{Code, Error, Result};
+use crate::core::error::Result;
+use crate::core::settings::{from_environment, size, time, unknown};
 
 /// What a service may hold and how long it waits. Set in code, then by `IRONBRIDGE_HUB_<NAME>` in the environment,
 /// then by default. Times are in seconds there, sizes in bytes.
@@ -68,15 +69,7 @@ impl MemberLimits {
     /// As [`MemberLimits::from_env`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut limits = Self::default();
-        for name in NAMES {
-            let variable = format!("IRONBRIDGE_HUB_{}", name.to_ascii_uppercase());
-            if let Some(text) = lookup(&variable) {
-                let number = text.trim().parse::<f64>().map_err(|_| {
-                    Error::new(Code::Configuration, format!("{variable}={text:?} is no number"))
-                })?;
-                limits.set(name, number)?;
-            }
-        }
+        from_environment("IRONBRIDGE_HUB_", &NAMES, lookup, |name, number| limits.set(name, number))?;
         Ok(limits)
     }
 
@@ -87,35 +80,15 @@ impl MemberLimits {
     pub fn set(&mut self, name: &str, number: f64) -> Result<()> {
         match name {
             "beat" => self.beat = time(name, number, 0.02)?,
-            "max_message" => self.max_message = size(name, number)?.min(u32::MAX as usize),
-            "outbox_bytes" => self.outbox_bytes = size(name, number)?,
-            "outbox_messages" => self.outbox_messages = size(name, number)?,
-            "max_services" => self.max_services = size(name, number)?,
-            "max_running" => self.max_running = size(name, number)?,
+            "max_message" => self.max_message = size(name, number, 1 << 10)?.min(u32::MAX as usize),
+            "outbox_bytes" => self.outbox_bytes = size(name, number, 1)?,
+            "outbox_messages" => self.outbox_messages = size(name, number, 1)?,
+            "max_services" => self.max_services = size(name, number, 1)?,
+            "max_running" => self.max_running = size(name, number, 1)?,
             "call_timeout" => self.call_timeout = time(name, number, 0.001)?,
             "send_timeout" => self.send_timeout = time(name, number, 0.001)?,
-            _ => {
-                let text = format!("a service at a hub has no option {name:?}; it has {}", NAMES.join(", "));
-                return Err(Error::new(Code::Configuration, text));
-            }
+            _ => return Err(unknown("a service at a hub", name, &NAMES)),
         }
         Ok(())
     }
-}
-
-fn time(name: &str, number: f64, least: f64) -> Result<Duration> {
-    if (least..1e8).contains(&number) {
-        return Ok(Duration::from_secs_f64(number));
-    }
-    let text = format!("{name}={number} is no time in seconds from {least} up");
-    Err(Error::new(Code::Configuration, text))
-}
-
-fn size(name: &str, number: f64) -> Result<usize> {
-    if (1.0..1e15).contains(&number) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-        return Ok(number as usize);
-    }
-    let text = format!("{name}={number} is no number from 1 up");
-    Err(Error::new(Code::Configuration, text))
 }
