@@ -4,7 +4,8 @@
     python -m ironbridge.compat -m package.module [arguments]
 
 `import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts;
-`from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`.
+`from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`, and
+`python -m ironbridge.compat -m aiofase.server` is a hub.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 # The originals' import names, and the faces that stand in for them.
 FACES = {
@@ -45,6 +46,11 @@ def install() -> None:
             return ModuleSpec(name, self, is_package=name == "aiofase") if name in FACES else None  # type: ignore[arg-type]
 
         def create_module(self, spec: ModuleSpec) -> None: ...
+
+        def get_code(self, name: str) -> CodeType | None:
+            # `-m aiofase.server` is a program, too.
+            module = FACES[name]
+            return compile(f"from {module} import main\nmain()", module, "exec") if name == "aiofase.server" else None
 
         def exec_module(self, module: ModuleType) -> None:
             # What stands here when this returns is what is imported: the face under its own name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -166,3 +167,13 @@ def test_a_program_written_for_the_original_runs_unchanged(tmp_path: Path, way: 
     with Program(command, cwd=tmp_path) as program:
         assert program.wait_exit(20) == 0, program.output
         assert program.stdout == ["3 3", """KeyError ("'x'",)""", "lost Adder", "ironbridge._hub.original"]
+
+
+async def test_the_originals_hub_is_started_as_a_program(tmp_path: Path) -> None:
+    at = place(tmp_path)
+    words = ["-sender", at["sender_endpoint"], "--receiver-endpoint", at["receiver_endpoint"], "-d"]
+    with Program([sys.executable, "-m", "ironbridge.compat", "-m", "aiofase.server", *words]) as hub:
+        async with running(MicroService(Listener(), **at, hub="never")):
+            assert hub.returncode is None
+        hub.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(hub.wait_exit) == 0, hub.output

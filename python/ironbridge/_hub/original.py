@@ -86,6 +86,19 @@ class Server(_Server):
         self.stop()
 
 
+def main() -> None:
+    """`python -m aiofase.server`: a hub, with the original's options."""
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser(prog="aiofase.server")
+    parser.add_argument("-sender", "--sender-endpoint", default="tcp://0.0.0.0:3000")
+    parser.add_argument("-receiver", "--receiver-endpoint", default="tcp://0.0.0.0:4000")
+    parser.add_argument("-d", "--debug", action="store_true")
+    parser.add_argument("--curve-secretkey-file")
+    parser.add_argument("--authorized-clients-dir")
+    asyncio.run(Server(**vars(parser.parse_args())).run())
+
+
 def _seen(answer: asyncio.Future[Any]) -> None:
     # A request whose answer nobody awaits may fail without a word.
     if not answer.cancelled():
