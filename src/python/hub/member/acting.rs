@@ -179,6 +179,10 @@ fn remote(py: Python<'_>, error: &[u8]) -> PyResult<PyErr> {
         };
         detail.set_item(key, envelope::text(field.value).unwrap_or_default())?;
     }
+    if !detail.contains("module")? {
+        // Originals tell a class by its bare name; only a builtin one is known by that.
+        detail.set_item("module", "builtins")?;
+    }
     let message: String =
         detail.get_item("message")?.map(|text| text.extract()).transpose()?.unwrap_or_default();
     let arguments = (Code::RemoteExecution as u16, Fate::Executed as u8, message, detail);
