@@ -23,7 +23,7 @@ def verdicts(rows: list[Row], taken: dict[str, Taken]) -> list[dict[str, Any]]:
             "unit": row.unit,
             "at_most": row.at_most,
             "at_least": row.at_least,
-            "time": row.ours.figure == "p50" and row.unit == "×",
+            "time": row.ours.figure in ("p50", "cost") and row.unit == "×",
         }
         if found is not None:
             value, ours, other = found

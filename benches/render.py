@@ -12,7 +12,7 @@ from typing import Any
 
 import outcome
 from placement import ONE_CORE, TWO_CORES
-from rows import HAND, OURS, PEERS, TITLES
+from rows import HAND, HUB, OURS, OURS_HUB, PEERS, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benches" / "results"
@@ -49,8 +49,9 @@ def cell(run: outcome.Outcome, placement: str, contender: str, measure: str, nam
     if value is None:
         return ""
     text = f"{outcome.number(value)} µs" if name == "p50" else f"{value:,.0f}/s"
-    ours = figure(run, placement, OURS, "get" if name == "p50" else measure, name)
-    if contender == OURS or not ours:
+    here, same = (OURS_HUB, measure) if contender in (OURS_HUB, HUB) else (OURS, "get" if name == "p50" else measure)
+    ours = figure(run, placement, here, same, name)
+    if contender in (OURS, OURS_HUB) or not ours:
         return text
     return f"{text} ({outcome.number(value / ours if name == 'p50' else ours / value)} ×)"
 
@@ -68,6 +69,7 @@ def short(run: outcome.Outcome) -> list[str]:
         name = f"**{TITLES[contender]}**" if contender == OURS else TITLES[contender]
         if any(cells):
             lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += around_a_hub(run)
     machine = run["machine"]
     lines += [
         "",
@@ -79,6 +81,24 @@ def short(run: outcome.Outcome) -> list[str]:
     if not all(place["quiet"] for place in run["placements"].values()):
         lines += ["", "**The machine was not quiet: this run counts for nothing.**"]
     return lines
+
+
+def around_a_hub(run: outcome.Outcome) -> list[str]:
+    """The same for services at a hub; nothing when the run did not measure them."""
+    lines = [
+        "",
+        "| through a hub | request and response, one core | two cores | 100 in flight, two cores | broadcast to 10, two cores |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    measured = False
+    for contender in (OURS_HUB, HUB):
+        cells = [cell(run, placement, contender, "hub-request", "p50") for placement in (ONE_CORE, TWO_CORES)]
+        cells += [cell(run, TWO_CORES, contender, measure, "rate") for measure in ("hub-inflight", "hub-broadcast")]
+        name = f"**{TITLES[contender]}**" if contender == OURS_HUB else TITLES[contender]
+        if any(cells):
+            measured = True
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines if measured else []
 
 
 def whole(run: outcome.Outcome) -> list[str]:

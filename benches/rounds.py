@@ -7,7 +7,7 @@ from statistics import median
 import limits
 from contender import Contender, Failed, Refused
 from contract import Figures
-from rows import OURS, Row
+from rows import Row
 
 Key = tuple[str, str, str]
 """Group, contender, measure: what is compared is measured side by side, within its group."""
@@ -74,7 +74,7 @@ def visit(key: Key, contenders: dict[str, Contender], placement: str, program: P
 
 def ratio(row: Row, taken: Taken) -> tuple[float, float, float | None] | None:
     """The row's value, our figure and the other's: each the median over the rounds. None if not measured."""
-    ours = taken.get((row.group, OURS, row.ours.measure))
+    ours = taken.get((row.group, row.ours.contender, row.ours.measure))
     if ours is None:
         return None
     mine = [figures[row.ours.figure] for figures in ours]

@@ -7,10 +7,14 @@ from placement import ALL, ONE_CORE, TWO_CORES
 
 OURS = "ours"
 PEERS = ("rpyc_peer", "pyro5", "zerorpc_peer", "grpcio_peer", "thriftpy2_peer", "manager")
+OURS_HUB = "ours_hub"
+HUB = "aiofase_hub"
 HAND = ("plain", "uvloop_msgpack")
 
 TITLES = {
     OURS: "Ironbridge",
+    OURS_HUB: "Ironbridge's hub",
+    HUB: "aiofase",
     "plain": "hand-written Python (socket + msgpack)",
     "uvloop_msgpack": "hand-written uvloop + msgpack",
     "rpyc_peer": "RPyC",
@@ -177,6 +181,25 @@ def resources() -> Iterator[Row]:
     yield alone("connections", "idle connection, memory of the daemon", "KB", 64, "each")
 
 
+def hub() -> Iterator[Row]:
+    """Services around a hub, beside the same services on the original."""
+
+    def row(placement: str, title: str, measure: str, figure: str, quick: bool = False, **reach: float | bool) -> Row:
+        other = Term(HUB, "hub-awaited" if measure == "hub-call" else measure, figure)
+        return Row("hub", placement, title, Term(OURS_HUB, measure, figure), other, quick=quick, **reach)  # type: ignore[arg-type]
+
+    for placement, time, rate in ((ONE_CORE, 0.35, 8), (TWO_CORES, 0.45, 5)):
+        title = "request and response through the hub, p50, × aiofase"
+        yield row(placement, title, "hub-request", "p50", quick=True, at_most=time)
+        yield row(placement, "`await call()` through the hub, p50, × aiofase's awaited request", "hub-call", "p50")
+        title = "100 requests in flight through the hub, rate, × aiofase"
+        yield row(placement, title, "hub-inflight", "rate", quick=True, at_least=rate)
+        title = "broadcast of 100 bytes to 10 services, delivered, × aiofase"
+        yield row(placement, title, "hub-broadcast", "rate", at_least=8)
+    title = "100 services, one noisy: processor time of the others, × aiofase"
+    yield row(TWO_CORES, title, "hub-noise", "cost", at_most=0.2)
+
+
 def all_rows() -> list[Row]:
     """Every row, in the order of the table."""
-    return [*calls(), *threads(), *in_flight(), *others(), *resources()]
+    return [*calls(), *threads(), *in_flight(), *others(), *resources(), *hub()]

@@ -14,7 +14,7 @@ T = TypeVar("T")
 def sequential(call: Callable[[T], object], argument: T, seconds: float) -> Figures:
     """One call after the other, each timed; the clock's own 0.05 to 0.1 µs is in the figures."""
     _repeat(call, argument, seconds / 5)
-    return _figures(_repeat(call, argument, seconds))
+    return figures_of(_repeat(call, argument, seconds))
 
 
 def _repeat(call: Callable[[T], object], argument: T, seconds: float) -> list[int]:
@@ -34,7 +34,7 @@ def _repeat(call: Callable[[T], object], argument: T, seconds: float) -> list[in
 async def sequential_async(call: Callable[[T], Awaitable[object]], argument: T, seconds: float) -> Figures:
     """The same, awaiting each."""
     await _repeat_async(call, argument, seconds / 5)
-    return _figures(await _repeat_async(call, argument, seconds))
+    return figures_of(await _repeat_async(call, argument, seconds))
 
 
 async def _repeat_async(call: Callable[[T], Awaitable[object]], argument: T, seconds: float) -> list[int]:
@@ -85,7 +85,7 @@ def _together(calls: Sequence[Callable[[T], object]], argument: T, seconds: floa
         member.join()
     if failures:
         raise failures[0]
-    return _rate(sum(counts), perf_counter_ns() - begun)
+    return rate_of(sum(counts), perf_counter_ns() - begun)
 
 
 async def in_flight(call: Callable[[T], Awaitable[object]], argument: T, width: int, seconds: float) -> Figures:
@@ -111,10 +111,10 @@ async def _abreast(call: Callable[[T], Awaitable[object]], argument: T, width: i
     asyncio.get_running_loop().call_later(seconds, stop)
     begun = perf_counter_ns()
     await asyncio.gather(*(work() for _ in range(width)))
-    return _rate(done, perf_counter_ns() - begun)
+    return rate_of(done, perf_counter_ns() - begun)
 
 
-def _rate(done: int, nanoseconds: int) -> Figures:
+def rate_of(done: int, nanoseconds: int) -> Figures:
     return {"samples": done, "rate": done / nanoseconds * 1e9}
 
 
@@ -128,5 +128,5 @@ def spread(samples: Sequence[float]) -> Figures:
     return {"samples": len(ordered), "p50": at(50), "p90": at(90), "p99": at(99)}
 
 
-def _figures(nanoseconds: list[int]) -> Figures:
-    return spread([sample / 1000 for sample in nanoseconds]) | _rate(len(nanoseconds), sum(nanoseconds))
+def figures_of(nanoseconds: list[int]) -> Figures:
+    return spread([sample / 1000 for sample in nanoseconds]) | rate_of(len(nanoseconds), sum(nanoseconds))
