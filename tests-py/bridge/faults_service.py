@@ -83,6 +83,14 @@ class Faulty:
         return self.whoami()
 
     @meta.function
+    def meet(self, others: int) -> str:
+        """Waits until so many run this on this instance, itself among them."""
+        with lock:
+            met = self.__dict__.setdefault("met", threading.Barrier(others))
+        met.wait(20)
+        return self.name
+
+    @meta.function
     def linger(self, seconds: float) -> str:
         """Holds its instance that long."""
         states[self.name] = "held"

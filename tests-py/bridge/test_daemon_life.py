@@ -355,7 +355,7 @@ def test_workers_that_do_not_end_in_time_are_killed_with_their_supervisor(start:
     program.wait_line("lingering")
     program.say("")
     program.wait_line("exit 0")
-    assert all(process.ends(1) for process in processes)
+    assert all(process.ends() for process in processes)
 
 
 def test_workers_end_with_their_supervisor_and_with_the_parent(start: Start, hold: Hold) -> None:

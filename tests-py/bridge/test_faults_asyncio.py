@@ -14,7 +14,7 @@ from pathlib import Path
 import ironbridge.bridge as meta
 import pytest
 from bridge.faulty import PATIENCE, Daemon
-from harness import wait_until
+from harness import lenient, wait_until
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def loop_stays_free(gap: float = 0.25) -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
-    assert longest < gap
+    assert longest < lenient(gap)
 
 
 async def _until(predicate: Callable[[], object]) -> None:
@@ -91,7 +91,7 @@ async def test_a_call_under_way_ends_at_once_when_its_daemon_is_killed(daemon: D
         os.kill(daemon.pid, signal.SIGKILL)
         with pytest.raises(meta.ConnectionLost) as caught:
             await under_way
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < lenient(2.0)
         assert (caught.value.fate, caught.value.may_have_run) == ("outcome unknown", True)
 
 
@@ -104,7 +104,7 @@ async def test_a_frozen_daemon_ends_calls_by_their_deadline_and_never_holds_the_
         async with loop_stays_free():
             calls = [impatient.echo(number) for number in range(100)] + [impatient.nap(0.0) for _ in range(100)]
             ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < lenient(1.5)
         assert all(isinstance(error, meta.DeadlineExceeded) for error in ended), ended
         daemon.thaw()
         assert await client.with_options(timeout=PATIENCE).echo("back") == "back"

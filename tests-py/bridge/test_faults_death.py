@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import ironbridge.bridge as meta
 import pytest
 from bridge.faulty import PATIENCE, Daemon, Load, program
-from harness import wait_until
+from harness import lenient, wait_until
 
 ASYNC_TOO = pytest.mark.parametrize("hold", ["hold", "hold_async"])
 
@@ -65,7 +65,7 @@ def test_a_call_under_way_ends_at_once_when_its_daemon_is_killed(daemon: Daemon,
         begun = time.monotonic()
         os.kill(daemon.pid, signal.SIGKILL)
         error = under_way.exception(PATIENCE)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < lenient(2.0)
     assert isinstance(error, meta.ConnectionLost), error
     assert (error.fate, error.may_have_run) == ("outcome unknown", True)
 
@@ -77,7 +77,7 @@ def test_the_name_is_free_at_once(daemon: Daemon) -> None:
     with Daemon(name=daemon.name) as next_one:
         assert next_one.pid != daemon.pid
         # A fresh interpreter, and no wait for the dead one's lease.
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < lenient(3.0)
         with next_one.connect() as client:
             assert client.pid() == next_one.pid
 
@@ -156,7 +156,7 @@ def test_a_deadline_holds_while_the_daemon_is_stopped(daemon: Daemon, hold: str)
         begun = time.monotonic()
         with pytest.raises(meta.DeadlineExceeded) as caught:
             client.with_options(timeout=timeout).call(hold, "never")
-        assert timeout <= time.monotonic() - begun < timeout + 1.0
+        assert timeout <= time.monotonic() - begun < timeout + lenient(1.0)
         assert isinstance(caught.value, TimeoutError)
     # The connection of the first was given up; the second could open none, and has not run.
     assert (caught.value.fate, caught.value.may_have_run) == ("not sent", False)
@@ -177,7 +177,7 @@ def test_a_grandchild_that_outlives_the_daemon_keeps_neither_name_nor_callers(da
                 assert isinstance(under_way.exception(PATIENCE), meta.ConnectionLost)
             begun = time.monotonic()
             with Daemon(name=daemon.name) as next_one:
-                assert time.monotonic() - begun < 5.0
+                assert time.monotonic() - begun < lenient(5.0)
                 with next_one.connect() as fresh:
                     assert fresh.pid() == next_one.pid
                 os.kill(grandchild, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,9 +64,8 @@ def test_a_call_to_a_draining_service_is_told_so_and_has_not_run() -> None:
                 return error
             return None
 
-        begun = time.monotonic()
         error = wait_until(refused)
-        assert time.monotonic() - begun < 1.8
+        assert not under_way.done()
         assert isinstance(error, (meta.ServiceUnavailable, meta.ServiceNotFound)), error
         assert not error.may_have_run
         assert under_way.result(PATIENCE) == 2.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import ironbridge.bridge as meta
 import pytest
@@ -46,15 +47,15 @@ def test_fifty_threads_that_ask_for_a_new_instance_have_it_built_once(
     assert client.built().count("once") == 1
 
 
-def test_slow_calls_that_waited_for_an_instance_run_side_by_side(served: Daemon) -> None:
-    def work() -> object:
-        with served.connect("together", building=0.1) as own:
-            return own.linger(0.3)
+def test_calls_that_waited_for_an_instance_run_side_by_side(served: Daemon) -> None:
+    def work(number: int) -> object:
+        with served.connect(f"together {number}", building=0.02) as own:
+            # One after the other they would wait for each other in vain.
+            return own.meet(4)
 
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(side_by_side, [work] * 4)
-        # One after the other they would take 1.2 s.
-        assert {one.result() for one in asked.result(1.1)} == {"together open"}
+    for number in range(30):
+        met = side_by_side([partial(work, number)] * 4)
+        assert {one.result() for one in met} == {f"together {number}"}
 
 
 def test_a_constructor_that_fails_fails_for_all_who_wait_and_is_tried_again(

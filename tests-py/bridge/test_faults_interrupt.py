@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from bridge.faulty import Daemon, program
-from harness import Program, wait_until
+from harness import Program, lenient, wait_until
 
 SOON = 0.1
-"""Seconds within which a wait must end."""
+"""Seconds within which a wait must end, on a quiet machine."""
 
 FRAME = """
     client = meta.connect(NAME)
@@ -44,7 +44,7 @@ def _interrupted(running: Program) -> None:
     sent = time.monotonic()
     running.interrupt()
     ended = float(running.wait_line(r"interrupted ([\d.]+)").group(1))
-    assert ended - sent < SOON, running.output
+    assert ended - sent < lenient(SOON), running.output
 
 
 @pytest.mark.parametrize(

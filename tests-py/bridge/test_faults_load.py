@@ -13,7 +13,7 @@ from functools import partial
 import ironbridge.bridge as meta
 import pytest
 from bridge.faulty import PATIENCE, Daemon, program, side_by_side
-from harness import wait_until
+from harness import lenient, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -141,29 +141,38 @@ def test_a_full_queue_is_told_and_nothing_of_it_runs() -> None:
         assert all(isinstance(error, meta.IronbridgeError) for error in rest), rest
 
 
+def _held(client: meta.ServiceClient, name: str) -> bool:
+    return bool(client.state(name) == "held")
+
+
 def test_a_slow_endpoint_delays_no_quick_one(served: Daemon, client: meta.ServiceClient) -> None:
     with ThreadPoolExecutor(2) as pool:
-        for slow in ("sleep", "nap"):
-            under_way = [pool.submit(client.call, slow, 0.5) for _ in range(2)]
-            wait_until(lambda: client.stats()["in_flight"] >= 2)
-            begun = time.monotonic()
+        for slow in ("hold", "hold_async"):
+            names = [f"slow {slow} {number}" for number in range(2)]
+            under_way = [pool.submit(client.call, slow, name) for name in names]
+            for name in names:
+                wait_until(partial(_held, client, name))
             assert [client.echo(number) for number in range(100)] == list(range(100))
-            assert time.monotonic() - begun < 0.4
-            assert [one.result(PATIENCE) for one in under_way] == [0.5, 0.5]
+            for name in names:
+                client.release(name)
+            assert [one.result(PATIENCE) for one in under_way] == names
 
 
 async def test_a_slow_endpoint_delays_no_quick_one_on_the_same_connection(served: Daemon) -> None:
     async with meta.connect_async(served.name) as client:
-        for slow in ("sleep", "nap"):
-            under_way = [asyncio.ensure_future(client.call(slow, 0.5)) for _ in range(2)]
-            begun = time.monotonic()
-            # In the same turn as the slow ones, and after them.
-            together = await asyncio.gather(*[client.echo(number) for number in range(50)])
-            assert together == list(range(50))
-            for number in range(50):
-                assert await client.echo(number) == number
-            assert time.monotonic() - begun < 0.4
-            assert await asyncio.gather(*under_way) == [0.5, 0.5]
+        for slow in ("hold", "hold_async"):
+            names = [f"slow on one {slow} {number}" for number in range(2)]
+            under_way = [asyncio.ensure_future(client.call(slow, name)) for name in names]
+            # In the same turn as the slow ones, and after them; nobody lets those go before.
+            async with asyncio.timeout(PATIENCE):
+                together = await asyncio.gather(*[client.echo(number) for number in range(50)])
+                assert together == list(range(50))
+                for number in range(50):
+                    assert await client.echo(number) == number
+            assert not any(one.done() for one in under_way)
+            for name in names:
+                await client.release(name)
+            assert await asyncio.gather(*under_way) == names
 
 
 def test_an_endpoint_that_computes_delays_others_little(client: meta.ServiceClient) -> None:
@@ -176,4 +185,4 @@ def test_an_endpoint_that_computes_delays_others_little(client: meta.ServiceClie
         median = _quick(client)
         client.release("spin")
         assert under_way.result(PATIENCE) > 0
-    assert median < 0.004
+    assert median < lenient(0.004)

@@ -6,7 +6,7 @@ import time
 
 import ironbridge.bridge as meta
 import pytest
-from harness import wait_until
+from harness import lenient, wait_until
 
 from contract.callers import Caller
 from contract.lanes import Served
@@ -25,7 +25,7 @@ def test_a_deadline_ends_the_call_in_time_and_tells_that_it_may_have_run(caller:
     begun = time.monotonic()
     with pytest.raises(meta.DeadlineExceeded) as caught:
         caller.call(hold, f"deadline {hold}", timeout=0.3)
-    assert 0.3 <= time.monotonic() - begun < 2.0
+    assert 0.3 <= time.monotonic() - begun < lenient(2.0)
     assert caught.value.may_have_run
     assert isinstance(caught.value, TimeoutError)
     assert caller.call("echo", "next") == "next"

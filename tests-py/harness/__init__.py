@@ -1,8 +1,19 @@
 """What tests lean on: child programs, private servers, a relay that misbehaves on demand, free ports."""
 
 from harness.net import free_port
-from harness.processes import Program, wait_until
+from harness.processes import Program, lenient, wait_until
 from harness.relay import DOWN, UP, Relay
 from harness.servers import Mosquitto, PrivateServer, Redis
 
-__all__ = ["DOWN", "UP", "Mosquitto", "PrivateServer", "Program", "Redis", "Relay", "free_port", "wait_until"]
+__all__ = [
+    "DOWN",
+    "UP",
+    "Mosquitto",
+    "PrivateServer",
+    "Program",
+    "Redis",
+    "Relay",
+    "free_port",
+    "lenient",
+    "wait_until",
+]

@@ -28,6 +28,11 @@ def wait_until(predicate: Callable[[], T], deadline: float = 10.0, what: str = "
     return answer
 
 
+def lenient(seconds: float) -> float:
+    """A bound that holds on a quiet machine, widened by how many programs share each core now."""
+    return seconds * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 class Program:
     """A child process whose output lines are collected as they come.
 

@@ -249,9 +249,11 @@ impl<H: Host> Engine<H> {
     /// Sees to it that a worker comes for what waits.
     pub(super) fn wake_worker(self: &Arc<Self>) {
         if !self.pool.nobody_reads() {
+            // Rings that come close together wake one worker, which might keep the other calls waiting. Asked before
+            // the ring: after it, that worker may have taken one call already and leave the other to nobody.
+            let several = self.waiting() > 1;
             self.bell.ring();
-            // Rings that come close together wake one worker, which might keep the other calls waiting.
-            if self.waiting() > 1 {
+            if several {
                 self.attend();
             }
         } else if !self.pool.call_back() && !self.hire() {
