@@ -119,16 +119,12 @@ impl<'a> Fields<'a> {
         let start = self.at;
         self.expect(b'"')?;
         loop {
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(&self.text[start..self.at]);
-                }
-                b'\\' => {
-                    self.at += 2;
-                }
-                _ => self.at += 1,
+            self.at += memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
+            if self.peek()? == b'"' {
+                self.at += 1;
+                return Some(&self.text[start..self.at]);
             }
+            self.at += 2;
         }
     }
 

@@ -1,10 +1,11 @@
 //! Runs a coroutine as a task whose first step is taken at once: one that never waits has ended when this returns.
 
-use parking_lot::Mutex;
+use std::cell::Cell;
+
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyType};
 
 /// A task of this loop, in this context, whose first step has been run. To be called on the loop's thread, in
 /// none of its tasks.
@@ -20,17 +21,20 @@ pub(crate) fn start<'py>(
     let options = PyDict::new(py);
     options.set_item(intern!(py, "loop"), event_loop)?;
     options.set_item(intern!(py, "context"), context)?;
+    // Making up a name for each costs more than anything else that a task does at its beginning.
+    options.set_item(intern!(py, "name"), intern!(py, "ironbridge-handler"))?;
     if *EAGER.get_or_init(py, || py.version_info() >= (3, 12)) {
         options.set_item(intern!(py, "eager_start"), true)?;
         return class.call((coroutine,), Some(&options));
     }
     // Before 3.12 a task asks its loop to call its first step soon: take that step here instead.
-    let step = Bound::new(py, FirstStep::default())?;
-    event_loop.setattr(intern!(py, "call_soon"), &step)?;
+    static STAND_IN: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+    let stand_in = STAND_IN.get_or_try_init(py, || wrap_pyfunction!(first_step, py).map(Bound::unbind))?;
+    event_loop.setattr(intern!(py, "call_soon"), stand_in)?;
     let task = class.call((coroutine,), Some(&options));
     event_loop.delattr(intern!(py, "call_soon"))?;
+    let callback = FIRST_STEP.take();
     let task = task?;
-    let callback = step.get().0.lock().take();
     if let Some(callback) = callback {
         context.call_method1(intern!(py, "run"), (callback,))?;
     }
@@ -68,20 +72,15 @@ pub(crate) fn fresh_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
-/// Stands in for `call_soon` while a task is made.
-#[pyclass(frozen)]
-#[derive(Default)]
-struct FirstStep(Mutex<Option<Py<PyAny>>>);
+thread_local! {
+    /// What the task that is being made on this thread wants to be called soon.
+    static FIRST_STEP: Cell<Option<Py<PyAny>>> = const { Cell::new(None) };
+}
 
-#[pymethods]
-impl FirstStep {
-    #[pyo3(signature = (callback, *_args, **_options))]
-    fn __call__(
-        &self,
-        callback: Py<PyAny>,
-        _args: &Bound<'_, PyTuple>,
-        _options: Option<&Bound<'_, PyDict>>,
-    ) {
-        *self.0.lock() = Some(callback);
-    }
+/// Stands in for `call_soon` while a task is made.
+#[pyfunction]
+#[pyo3(signature = (callback, *, context=None))]
+fn first_step(callback: Py<PyAny>, context: Option<&Bound<'_, PyAny>>) {
+    let _ = context;
+    FIRST_STEP.set(Some(callback));
 }
