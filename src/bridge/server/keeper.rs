@@ -1,6 +1,9 @@
 //! The keeper: the one thread of a service that never runs user code. It lets callers in, keeps the time and
 //! the lease, reads and answers when every worker is busy, and ends the service in good order.
 
+mod attending;
+mod doors;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
@@ -13,20 +16,16 @@ use rustls::ServerConfig;
 
 use crate::bridge::auth::Token;
 use crate::bridge::client::probe::probe;
-use crate::bridge::frame::{self, Kind, Reader};
-use crate::bridge::hello::{Hello, Mode, Welcome};
+use crate::bridge::frame::{self, Kind};
+use crate::bridge::hello::{Mode, Welcome};
 use crate::bridge::lease::{Lease, Renewal};
-use crate::bridge::stream::Stream;
-use crate::bridge::tls::TlsStream;
 use crate::core::error::Code;
-use crate::core::observe::{ConnectionEvent, Observer};
 use crate::core::platform::fork::Private;
 use crate::core::platform::process::ParentWatch;
 use crate::core::platform::readiness::{Events, Poller};
 
-use super::connection::{Arrival, Connection};
 use super::engine::Engine;
-use super::greeting::{Greeting, Host as GreetingHost, Progress};
+use super::greeting::Greeting;
 use super::host::{Answer, Host};
 
 const BELL: u64 = 0;
@@ -40,18 +39,8 @@ const FIRST_GREETING: u64 = 1 << 32;
 const TICK: Duration = Duration::from_millis(1);
 /// The same while none waits, but no worker watches for new callers either.
 const SLOW_TICK: Duration = Duration::from_millis(2);
-/// Ticks without need after which the keeper sleeps again.
-const QUIET_TICKS: u32 = 20;
-/// A call that runs longer than this must not keep others' replies or turns waiting.
-const LONG: Duration = Duration::from_micros(500);
 /// Between two rounds of housekeeping.
 const ROUND: Duration = Duration::from_secs(1);
-/// What a wrong token costs.
-const INTRUDER_DELAY: Duration = Duration::from_secs(1);
-/// Callers in their handshake at once.
-const MOST_GREETINGS: usize = 1024;
-/// What may be read for busy workers at one tick.
-const READ_AT_ONCE: usize = 512;
 /// After the grace period, what is cancelled has this long to end.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 
@@ -171,245 +160,6 @@ impl<H: Host> Keeping<H> {
         }
     }
 
-    // ---- letting callers in --------------------------------------------------------------------------------
-
-    fn accept_unix(&mut self, token: u64) {
-        while let Some(listener) = self.listeners.get(&token) {
-            match listener.accept() {
-                Ok((socket, _)) => self.receive(Stream::unix(socket)),
-                Err(error) => return self.accept_failed(&error),
-            }
-        }
-    }
-
-    fn accept_tcp(&mut self) {
-        while let Some(door) = &self.keeper.tcp {
-            let socket = match door.listener.accept() {
-                Ok((socket, _)) => socket,
-                Err(error) => return self.accept_failed(&error),
-            };
-            // What fails here has gone again already.
-            let stream = match &door.tls {
-                Some(tls) => {
-                    TlsStream::accept(socket, Arc::clone(tls)).ok().map(|tls| Stream::Tls(Box::new(tls)))
-                }
-                None => Stream::tcp(socket).ok(),
-            };
-            if let Some(stream) = stream {
-                self.receive(stream);
-            }
-        }
-    }
-
-    fn accept_failed(&mut self, error: &io::Error) {
-        // Anything else means that nobody waits, or that somebody went away while waiting.
-        if let Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) = error.raw_os_error() {
-            self.keeper.engine.host.log(&format!(
-                "cannot accept another caller: {error}; raise the limit of open files (ulimit -n)"
-            ));
-            self.watch_doors(Events::empty());
-            self.pause = Some(Instant::now() + Duration::from_millis(100));
-        }
-    }
-
-    fn watch_doors(&self, events: Events) {
-        for (token, listener) in &self.listeners {
-            let _ = self.poller.change(listener, *token, events);
-        }
-        if let Some(door) = &self.keeper.tcp {
-            let _ = self.poller.change(&door.listener, TCP, events);
-        }
-    }
-
-    fn receive(&mut self, stream: Stream) {
-        if self.greetings.len() >= MOST_GREETINGS {
-            return;
-        }
-        let _ = rustix::io::ioctl_fionbio(stream.fd(), true);
-        let token = FIRST_GREETING + self.next;
-        self.next += 1;
-        let greeting = Greeting::new(stream, Instant::now() + self.keeper.engine.limits.handshake_timeout);
-        if self.poller.add(greeting.stream.fd(), token, Events::IN | Events::RDHUP).is_ok() {
-            self.greetings.insert(token, greeting);
-            self.greet(token);
-        }
-    }
-
-    fn greet(&mut self, token: u64) {
-        let Some(greeting) = self.greetings.get_mut(&token) else { return };
-        let engine = &self.keeper.engine;
-        let moment = engine.instances.moment();
-        let host = GreetingHost {
-            welcome: &self.keeper.welcome,
-            token: self.keeper.tcp.as_ref().map(|door| &door.token),
-            moment,
-            full: engine.connections.len() >= engine.limits.max_connections,
-        };
-        match greeting.advance(&host) {
-            Progress::Wait => {}
-            Progress::Done(hello) => {
-                if let Some(greeting) = self.take_greeting(token) {
-                    self.admit(greeting.stream, &hello, moment);
-                }
-            }
-            Progress::Refused if greeting.is_intruder() => {
-                engine.observers.connection(token, ConnectionEvent::Refused);
-                // Guessing must be slow; and what it sends meanwhile wakes nobody.
-                greeting.until = Instant::now() + INTRUDER_DELAY;
-                self.poller.remove(greeting.stream.fd());
-            }
-            Progress::Refused => {
-                engine.observers.connection(token, ConnectionEvent::Refused);
-                greeting.tell_refusal();
-                self.take_greeting(token);
-            }
-            Progress::Gone => {
-                self.take_greeting(token);
-            }
-        }
-    }
-
-    fn take_greeting(&mut self, token: u64) -> Option<Greeting> {
-        let greeting = self.greetings.remove(&token)?;
-        self.poller.remove(greeting.stream.fd());
-        Some(greeting)
-    }
-
-    fn expire_greetings(&mut self, now: Instant) {
-        if self.greetings.values().all(|greeting| greeting.until > now) {
-            return;
-        }
-        let late: Vec<u64> = self
-            .greetings
-            .iter()
-            .filter(|(_, greeting)| greeting.until <= now)
-            .map(|(token, _)| *token)
-            .collect();
-        for token in late {
-            if let Some(mut greeting) = self.take_greeting(token) {
-                greeting.tell_refusal();
-            }
-        }
-    }
-
-    fn admit(&self, stream: Stream, hello: &Hello, moment: u64) {
-        let engine = &self.keeper.engine;
-        let ours = &self.keeper.welcome.nonce;
-        let met = hello.since.as_ref().filter(|(nonce, _)| nonce == ours).map_or(moment, |met| met.1);
-        let chunk = match hello.mode {
-            Mode::OneCall => 4 << 10,
-            Mode::Multiplexed => 64 << 10,
-        };
-        let max_frame = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
-        engine.admit(Arc::new(Connection::new(
-            engine.new_token(),
-            stream,
-            Reader::new(engine.limits.max_frame, chunk),
-            (hello.mode, hello.lane),
-            max_frame,
-            met.min(moment),
-        )));
-    }
-
-    // ---- while workers are busy ------------------------------------------------------------------------------
-
-    fn attend(&mut self) {
-        let engine = Arc::clone(&self.keeper.engine);
-        let mut needed = false;
-        let mut stuck = false;
-        for seat in &engine.pool.seats() {
-            if seat.call().is_some_and(|(call, _)| call.started.elapsed() > LONG) {
-                stuck = true;
-                for connection in seat.take_unsent() {
-                    let sent = connection.flush(Duration::ZERO);
-                    engine.after_send(&connection, sent);
-                }
-            }
-        }
-        if engine.waiting() > 0 {
-            needed = true;
-            if stuck {
-                engine.wake_worker();
-            }
-        }
-        if engine.pool.nobody_reads() {
-            needed = true;
-            if !(stuck && engine.pool.call_back()) {
-                self.read_for_the_busy();
-                // A worker that became idle meanwhile has looked for waiting calls already.
-                if engine.waiting() > 0 {
-                    engine.wake_worker();
-                }
-            }
-        }
-        let blocked = std::mem::take(&mut *engine.blocked.lock());
-        for connection in blocked {
-            needed = true;
-            if connection.is_stalled(engine.limits.stall_timeout) {
-                engine.drop_connection(&connection);
-                continue;
-            }
-            let sent = connection.flush(Duration::ZERO);
-            engine.after_send(&connection, sent);
-        }
-        self.quiet = if needed { 0 } else { self.quiet + 1 };
-        if self.quiet > QUIET_TICKS {
-            self.quiet = 0;
-            engine.attending.store(false, Ordering::SeqCst);
-            // Who needed it a moment ago saw that it was on, and rang no bell.
-            if engine.pool.nobody_reads() || engine.waiting() > 0 {
-                engine.attending.store(true, Ordering::SeqCst);
-            }
-        }
-    }
-
-    /// Every worker runs a call: reads what arrives, so that callers who go are noticed and what is too much is
-    /// refused. What is read waits for a worker.
-    fn read_for_the_busy(&self) {
-        let engine = &self.keeper.engine;
-        let mut answer = Answer::default();
-        for _ in 0..READ_AT_ONCE {
-            let Ok(Some(ready)) = engine.poller.wait(Some(Duration::ZERO)) else { return };
-            let Some(connection) = engine.connection(ready.token) else { continue };
-            if ready.hangup {
-                engine.give_up(connection.token, None);
-            }
-            if connection.turn().take() {
-                self.read_for_later(&connection, &mut answer);
-            }
-        }
-    }
-
-    fn read_for_later(&self, connection: &Arc<Connection<H>>, answer: &mut Answer<H::Out>) {
-        let engine = &self.keeper.engine;
-        loop {
-            let accepted = match connection.read(&engine.host) {
-                Ok(Arrival::Frame(frame)) => engine.accept(connection, frame, answer, Instant::now()),
-                Ok(Arrival::Nothing) => {
-                    if connection.turn().give_back() {
-                        return;
-                    }
-                    continue;
-                }
-                Ok(Arrival::Closed) => return engine.end_connection(connection),
-                Err(error) => Err(error),
-            };
-            match accepted {
-                Ok(Some(call)) => {
-                    let holds = call.holds_turn;
-                    engine.take_in(call);
-                    if holds {
-                        return;
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => return engine.refuse(connection, &error),
-            }
-        }
-    }
-
-    // ---- now and then ------------------------------------------------------------------------------------------
-
     fn keep_house(&mut self) {
         let engine = Arc::clone(&self.keeper.engine);
         engine.instances.sweep();
@@ -439,8 +189,6 @@ impl<H: Host> Keeping<H> {
             Err(error) => engine.host.log(&format!("the service's lease cannot be written again: {error}")),
         }
     }
-
-    // ---- the end -------------------------------------------------------------------------------------------------
 
     /// Stop accepting, say so, let running calls finish within the grace period, cancel the rest, close.
     fn end(&mut self) {
