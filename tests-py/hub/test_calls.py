@@ -64,6 +64,12 @@ def test_a_call_ends_at_its_deadline(met: Met) -> None:
     assert "DeadlineExceeded" in failed.value.kinds
 
 
+def test_nobody_works_for_a_caller_whose_deadline_has_passed(met: Met) -> None:
+    with pytest.raises(Failed):
+        met.caller.call("callee_hold", "late", timeout=0.3)
+    met.callee.wait("cancelled", data="late")
+
+
 def test_a_call_of_an_action_nobody_has_says_so(met: Met) -> None:
     with pytest.raises(Failed) as failed:
         met.caller.call("nobody_mirror", 1, timeout=0.5, deadline=5.0)

@@ -1,6 +1,7 @@
 //! The service's own code: its actions and hooks, run on its loop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
@@ -35,11 +36,14 @@ pub(super) struct Handlers {
 pub(super) struct Asked {
     id: Vec<u8>,
     to: Option<Instance>,
+    /// How long a caller of ours waits. Originals let an action run on after their time.
+    within: Option<Duration>,
 }
 
 impl From<Request<'_>> for Asked {
     fn from(request: Request<'_>) -> Self {
-        Self { id: request.id.into_owned(), to: request.to }
+        let within = request.timeout.filter(|_| request.to.is_some());
+        Self { id: request.id.into_owned(), to: request.to, within }
     }
 }
 
@@ -132,6 +136,15 @@ impl HubMember {
         if task.call_method0(intern!(py, "done"))?.is_truthy()? {
             return Self::answer(this, task.call_method0(intern!(py, "result")), name, asked);
         }
+        // Nobody works for a caller who has gone.
+        let end = match asked.as_ref().and_then(|asked| asked.within) {
+            Some(within) => {
+                let cancel = task.getattr(intern!(py, "cancel"))?;
+                let later = (within.as_secs_f64(), cancel);
+                Some(event_loop.call_method1(intern!(py, "call_later"), later)?.unbind())
+            }
+            None => None,
+        };
         let number = {
             let mut state = member.state.lock();
             state.started += 1;
@@ -143,6 +156,7 @@ impl HubMember {
             member: this.clone().unbind(),
             number,
             ending: Mutex::new(Some((name.to_owned(), asked))),
+            end,
         };
         task.call_method1(intern!(py, "add_done_callback"), (Bound::new(py, done)?,))?;
         Ok(())
@@ -273,6 +287,8 @@ struct Done {
     member: Py<HubMember>,
     number: u64,
     ending: Mutex<Option<(String, Option<Asked>)>>,
+    /// What cancels it when its caller's time is up.
+    end: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -280,6 +296,9 @@ impl Done {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let member = self.member.bind(py);
         let Some((name, asked)) = self.ending.lock().take() else { return Ok(()) };
+        if let Some(end) = &self.end {
+            end.call_method0(py, intern!(py, "cancel"))?;
+        }
         let _task = member.get().state.lock().running.remove(&self.number);
         let outcome = task.call_method0(intern!(py, "result"));
         // The loop has heard of it already, and ends.
@@ -294,6 +313,7 @@ impl Done {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.member)
+        visit.call(&self.member)?;
+        visit.call(&self.end)
     }
 }
