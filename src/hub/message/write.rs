@@ -1,5 +1,6 @@
 //! Writes messages.
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::{ANSWER, BEAT, ECHO, Instance, PARTED, REGISTER, REPLY};
@@ -54,13 +55,12 @@ impl Writer {
         out.extend_from_slice(action);
         out.push(b':');
         out.extend_from_slice(&self.sender);
-        let areq = format!(
-            ",\"areq\":{{\"i\":\"{}\",\"timeout\":{},\"to\":\"{}\"}},\"d\":",
-            call_id(self.instance, wanted.call),
-            wanted.timeout.as_secs_f64(),
-            self.instance.as_str()
+        let (instance, call, timeout) = (self.instance.as_str(), wanted.call, wanted.timeout.as_secs_f64());
+        // Writing to a vector cannot fail.
+        let _ = write!(
+            out,
+            ",\"areq\":{{\"i\":\"{instance}{call:016x}\",\"timeout\":{timeout},\"to\":\"{instance}\"}},\"d\":"
         );
-        out.extend_from_slice(areq.as_bytes());
     }
 
     /// The same, of an answer. `error` is a JSON object, `{}` when nothing went wrong.
