@@ -41,12 +41,13 @@ class Asker:
 
     async def on_service_disconnect(self, service):
         print("lost", service, flush=True)
+        self.lost.set()
 
 async def main():
     server = Server(**AT)
     hub = asyncio.create_task(server.run())
     asker = Asker()
-    asker.seen = asyncio.Event()
+    asker.seen, asker.lost = asyncio.Event(), asyncio.Event()
     asking = MicroService(service=asker, **AT)
     adder = Adder()
     tasks = [asyncio.create_task(asking.run()), asyncio.create_task(adder.run())]
@@ -59,6 +60,7 @@ async def main():
     asking.request_action("add", ["never awaited"])
     adder.close()
     await tasks[1]
+    await asker.lost.wait()
     asking.close()
     await tasks[0]
     server.close()
