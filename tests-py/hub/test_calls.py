@@ -110,6 +110,8 @@ def test_call_all_collects_from_all_who_have_the_action(met: Met) -> None:
             lambda: sum("many_mirror" in known["actions"] for known in met.caller.do("services")) >= 3,
             what="all three are known",
         )
+        # It registers before it hears.
+        wait_until(lambda: met.caller.request("many_mirror", 0) or original.events("many_mirror"))  # type: ignore[func-returns-value]
         answers = met.caller.do("call_all", "many_mirror", 3, timeout=5.0)
         assert sorted(answers) == [["Shared", 3], ["Shared", 3], ["Third", 3]]
         failures = met.caller.do("call_all", "many_fail", 3, timeout=5.0)

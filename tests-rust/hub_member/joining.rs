@@ -163,13 +163,14 @@ fn a_lost_subscription_ends_the_push_connection_too() {
     hear_out(&mut inbound);
     member.ended(inbound.session);
     assert_eq!(lost(&mut told).0.code, Code::ConnectionLost);
-    let _next = hub.admit();
+    let (mut next, _sub) = hub.admit();
     let second = told.joined();
     assert!(second.session > inbound.session);
     // News of the old one does not end the new one.
     member.ended(inbound.session);
     say(&member, b"still here");
     drop(push);
+    assert_eq!(next.message(), b"still here");
     assert_eq!(member.outbox().sent(), 1);
 }
 

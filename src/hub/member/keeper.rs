@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error};
 use crate::core::platform::readiness::{Events, Poller};
 use crate::hub::socket::Socket;
@@ -17,6 +18,10 @@ use super::{Notice, Shared};
 /// Between two attempts to join: at first, and at most. A new hub is up within a second of the old one's death.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// At the next hub what waited stays here for as long as the others may take to be there again: a hub keeps nothing
+/// for those who are not.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// Newcomers that come together hear one beat.
 const SOON: Duration = Duration::from_millis(100);
@@ -84,14 +89,25 @@ fn is_lasting(error: &Error) -> bool {
 /// Keeps one connection until it ends.
 fn stay(shared: &Shared, session: Session, number: u64) {
     let Session { outbound, mut control, inbound } = session;
-    let count = {
-        let mut outbox = shared.outbox();
-        let own = [shared.writer.beat().to_vec(), shared.writer.register().to_vec()];
-        outbox.attach(Arc::clone(&outbound), &own);
-        outbox.sent()
-    };
-    shared.begin(number);
-    shared.tell(Notice::Joined { inbound, sent: count });
+    let own = [shared.writer.beat().to_vec(), shared.writer.register().to_vec()];
+    if number == 1 {
+        let count = {
+            let mut outbox = shared.outbox();
+            outbox.attach(Arc::clone(&outbound), &own);
+            outbox.sent()
+        };
+        shared.begin(number);
+        shared.tell(Notice::Joined { inbound, sent: count });
+    } else {
+        let mut frames = Vec::new();
+        own.iter().for_each(|message| zmtp::message(&mut frames, &[message]));
+        // Should it not get there, the watch below finds the connection broken.
+        let _ = session::send(shared, &outbound, &frames, Deadline::after(SETTLE));
+        shared.begin(number);
+        shared.tell(Notice::Joined { inbound, sent: shared.outbox().sent() });
+        shared.rest(SETTLE);
+        shared.outbox().attach(Arc::clone(&outbound), &[]);
+    }
     let ended = watch(shared, &outbound, &mut control, number);
     let sent = {
         let mut outbox = shared.outbox();

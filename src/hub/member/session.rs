@@ -140,7 +140,11 @@ fn connect(shared: &Shared, endpoint: &Endpoint, role: Role, deadline: Deadline)
     }
 }
 
-fn send(shared: &Shared, socket: &Socket, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
+/// Sends bytes that are frames already, whole.
+///
+/// # Errors
+/// `ServiceUnavailable` when the hub takes nothing, `ConnectionLost` when it has gone.
+pub(super) fn send(shared: &Shared, socket: &Socket, mut bytes: &[u8], deadline: Deadline) -> Result<()> {
     while !bytes.is_empty() {
         match socket.write(bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
