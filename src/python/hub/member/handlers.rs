@@ -1,7 +1,7 @@
 //! The service's own code: its actions and hooks, run on its loop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
@@ -18,6 +18,7 @@ use crate::python::errors::raise;
 
 use super::HubMember;
 use super::codec::{Extra, Failure};
+use super::waiting::TOLERANCE;
 
 /// What the service does.
 pub(super) struct Handlers {
@@ -36,14 +37,21 @@ pub(super) struct Handlers {
 pub(super) struct Asked {
     id: Vec<u8>,
     to: Option<Instance>,
-    /// How long a caller of ours waits. Originals let an action run on after their time.
-    within: Option<Duration>,
+    /// When a caller of ours waits no longer. Originals let an action run on after their time.
+    until: Option<Instant>,
 }
 
 impl From<Request<'_>> for Asked {
     fn from(request: Request<'_>) -> Self {
-        let within = request.timeout.filter(|_| request.to.is_some());
-        Self { id: request.id.into_owned(), to: request.to, within }
+        let until = request.timeout.filter(|_| request.to.is_some()).map(|timeout| Instant::now() + timeout);
+        Self { id: request.id.into_owned(), to: request.to, until }
+    }
+}
+
+impl Asked {
+    /// Whether nobody waits any more.
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now() + TOLERANCE)
     }
 }
 
@@ -137,8 +145,9 @@ impl HubMember {
             return Self::answer(this, task.call_method0(intern!(py, "result")), name, asked);
         }
         // Nobody works for a caller who has gone.
-        let end = match asked.as_ref().and_then(|asked| asked.within) {
-            Some(within) => {
+        let end = match asked.as_ref().and_then(|asked| asked.until) {
+            Some(until) => {
+                let within = until.saturating_duration_since(Instant::now());
                 let cancel = task.getattr(intern!(py, "cancel"))?;
                 let later = (within.as_secs_f64(), cancel);
                 Some(event_loop.call_method1(intern!(py, "call_later"), later)?.unbind())
@@ -171,12 +180,17 @@ impl HubMember {
     ) -> PyResult<()> {
         let py = this.py();
         let member = this.get();
+        let cancelled = outcome.as_ref().is_err_and(|error| is_cancelled(py, error));
         if let Err(error) = &outcome
-            && !is_cancelled(py, error)
+            && !cancelled
         {
             Self::failed(this, error, name);
         }
         let Some(asked) = asked else { return Ok(()) };
+        if cancelled && asked.is_over() {
+            // That is why it was cancelled: its caller's own deadline is what ends the call there.
+            return Ok(());
+        }
         let none = py.None().into_bound(py);
         let message = match outcome {
             Ok(value) => member.answer_to(&asked, &value, None).or_else(|error| {

@@ -29,7 +29,7 @@ pub(super) struct Timer {
 }
 
 /// Timers of a loop may come this much early.
-const TOLERANCE: Duration = Duration::from_millis(1);
+pub(super) const TOLERANCE: Duration = Duration::from_millis(1);
 
 impl Waiter {
     pub(super) fn new(future: Py<PyAny>, timeout: Duration, all: bool) -> Self {
