@@ -59,7 +59,7 @@ class Registration:
         Args:
             workers: processes that share the name.
             threads: threads in each that run endpoints; default `META_WORKERS` in the environment,
-                else four per core, at least 4 and at most 32.
+                else two per core, at least 4 and at most 32.
 
         Raises:
             ConfigurationError: a number is out of range, or what is decorated is no class.

@@ -255,10 +255,9 @@ fn plan(
     })
 }
 
-/// Four threads for each core, at least 4 and at most 32: with fewer, a crowd of callers waits for the keeper to find
-/// it a worker.
+/// Two threads for each core, at least 4 and at most 32.
 fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 4).clamp(4, 32))
+    std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).clamp(4, 32))
 }
 
 fn group_nonce(text: &str) -> Result<[u8; 16]> {
