@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import ironbridge.bridge as meta
 import pytest
-from harness import Program, free_port
+from harness import Authority, Program, free_port
 
 Start = Callable[..., Program]
 
 TOKEN = "t" * 43
-
-
-@dataclass
-class Authority:
-    """A certificate authority, and a certificate that it issued for `localhost`."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        self._openssl(f"req -x509 {curve} -subj /CN=authority -keyout ca.key -out ca.pem")
-        self._openssl(f"req {curve} -subj /CN=service -keyout key.pem -out service.csr")
-        (self.folder / "names").write_text("subjectAltName=DNS:localhost\n")
-        signed = "-CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -days 2"
-        self._openssl(f"x509 -req -in service.csr -out certificate.pem {signed}")
-
-    def _openssl(self, words: str) -> None:
-        subprocess.run(["openssl", *words.split()], cwd=self.folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")

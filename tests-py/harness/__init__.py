@@ -1,16 +1,20 @@
 """What tests lean on: child programs, private servers, a relay that misbehaves on demand, free ports."""
 
+from harness.certificates import Authority
 from harness.net import free_port
 from harness.processes import Program, lenient, wait_until
+from harness.rabbitmq import RabbitMQ
 from harness.relay import DOWN, UP, Relay
 from harness.servers import Mosquitto, PrivateServer, Redis
 
 __all__ = [
     "DOWN",
     "UP",
+    "Authority",
     "Mosquitto",
     "PrivateServer",
     "Program",
+    "RabbitMQ",
     "Redis",
     "Relay",
     "free_port",
