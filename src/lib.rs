@@ -5,6 +5,8 @@
 
 pub mod bridge;
 pub mod core;
+#[cfg(feature = "amqp")]
+pub mod fabric;
 #[cfg(feature = "zmq")]
 pub mod hub;
 

@@ -1,0 +1,1 @@
+//! The fabric face: services that meet at an AMQP broker.
