@@ -1,7 +1,5 @@
 //! TLS over a TCP connection, never waiting: whoever holds the stream waits on its descriptor.
 
-mod config;
-
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -12,8 +10,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 use crate::core::error::{Code, Error, Result};
 use crate::core::platform::fork::Private;
 use crate::core::platform::socket::{prepare_tcp, recv_now, send_now, send_vectored_now};
-
-pub use config::{client_config, server_config, system_config};
+use crate::core::tls;
 
 /// How much may wait to be sent before a write says `WouldBlock`.
 const SEND_BUFFER: usize = 256 << 10;
@@ -39,7 +36,7 @@ impl TlsStream {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             Error::new(Code::Configuration, format!("{host:?} is neither a host name nor an address"))
         })?;
-        let session = ClientConnection::new(config, name).map_err(|error| config::explain(&error))?;
+        let session = ClientConnection::new(config, name).map_err(|error| blame(&error))?;
         Self::new(socket, session.into())
     }
 
@@ -48,7 +45,7 @@ impl TlsStream {
     /// # Errors
     /// `ConnectionLost` when the socket has already ended.
     pub fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> Result<Self> {
-        let session = ServerConnection::new(config).map_err(|error| config::explain(&error))?;
+        let session = ServerConnection::new(config).map_err(|error| blame(&error))?;
         Self::new(socket, session.into())
     }
 
@@ -180,7 +177,11 @@ impl TlsStream {
 /// What a failed read, write or handshake of a TLS stream means to the user; `None` when TLS is not to blame.
 #[must_use]
 pub fn explain(error: &io::Error) -> Option<Error> {
-    error.get_ref()?.downcast_ref::<rustls::Error>().map(config::explain)
+    error.get_ref()?.downcast_ref::<rustls::Error>().map(blame)
+}
+
+fn blame(error: &rustls::Error) -> Error {
+    tls::explain(error, "service")
 }
 
 /// The socket as the TLS session uses it: one try, no waiting.

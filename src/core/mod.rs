@@ -1,5 +1,6 @@
 //! What every face shares.
 
+pub mod backoff;
 pub mod clock;
 pub mod deadline;
 pub mod error;
@@ -11,5 +12,6 @@ pub mod pending;
 pub mod platform;
 pub mod polling;
 pub mod secret;
-#[cfg(feature = "zmq")]
+#[cfg(any(feature = "amqp", feature = "zmq"))]
 pub(crate) mod settings;
+pub mod tls;

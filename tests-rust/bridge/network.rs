@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use ironbridge::bridge::auth::Token;
 use ironbridge::bridge::client::target::Target;
 use ironbridge::bridge::server::TcpOptions;
-use ironbridge::bridge::tls::{client_config, server_config};
 use ironbridge::core::error::{Code, Error, Result};
 use ironbridge::core::limits::Limits;
+use ironbridge::core::tls::{client_config, server_config};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::{ClientConfig, ServerConfig};
 
@@ -167,7 +167,7 @@ fn with_tls_calls_work_and_both_must_speak_it() {
     let (certificate, key) = certificate(directory.path());
     let place = Place::new();
     let served = serve(&place, Some(server_config(&certificate, &key).unwrap()));
-    let trust = client_config(&certificate).unwrap();
+    let trust = client_config(Some(&certificate), None).unwrap();
     let client = connect(&place, &served, Some(SECRET), Some(Arc::clone(&trust))).unwrap();
     for size in [0, 5_000, 3 << 20] {
         let payload = vec![42; size];

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ironbridge::bridge::stream::Stream;
-use ironbridge::bridge::tls::{TlsStream, client_config, server_config};
+use ironbridge::bridge::tls::TlsStream;
 use ironbridge::core::platform::socket::{Interest, wait};
+use ironbridge::core::tls::{client_config, server_config};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -42,7 +43,7 @@ pub(crate) fn tcp_pair() -> (Stream, Stream) {
 pub(crate) fn tls_pair() -> (Stream, Stream) {
     let files = Files::issued("localhost");
     let (client, server) = sockets();
-    let client_config = client_config(&files.authority).unwrap();
+    let client_config = client_config(Some(&files.authority), None).unwrap();
     let server_config = server_config(&files.certificate, &files.key).unwrap();
     let client = TlsStream::connect(client, client_config, "localhost").unwrap();
     let server = TlsStream::accept(server, server_config).unwrap();

@@ -5,16 +5,17 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use ironbridge::bridge::stream::Stream;
-use ironbridge::bridge::tls::{TlsStream, client_config, explain, server_config};
+use ironbridge::bridge::tls::{TlsStream, explain};
 use ironbridge::core::error::{Code, Error};
 use ironbridge::core::platform::socket::{Interest, wait};
+use ironbridge::core::tls::{client_config, server_config};
 
 use crate::pairs::{Files, read_exactly, shake_hands, sockets, tls_pair, wait_for, write_all};
 
 /// The client's end of a handshake with a service that has these files, told as the user would be told.
 fn connect(trusted: &Files, service: &Files, host: &str) -> Result<(), Error> {
     let (client, server) = sockets();
-    let client = TlsStream::connect(client, client_config(&trusted.authority)?, host)?;
+    let client = TlsStream::connect(client, client_config(Some(&trusted.authority), None)?, host)?;
     let server = TlsStream::accept(server, server_config(&service.certificate, &service.key)?)?;
     let (mut client, mut server) = (Stream::Tls(Box::new(client)), Stream::Tls(Box::new(server)));
     let (client_end, server_end) = shake_hands(&mut client, &mut server);
@@ -56,7 +57,7 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
 fn a_peer_without_tls_is_told_apart() {
     let files = Files::issued("localhost");
     let (client, mut server) = sockets();
-    let config = client_config(&files.authority).unwrap();
+    let config = client_config(Some(&files.authority), None).unwrap();
     let mut client = Stream::Tls(Box::new(TlsStream::connect(client, config, "localhost").unwrap()));
     server.write_all(b"IRON, and not TLS at all").unwrap();
     let error = loop {
@@ -73,7 +74,7 @@ fn a_peer_without_tls_is_told_apart() {
 fn a_name_that_is_none_is_a_configuration_error() {
     let files = Files::issued("localhost");
     let (client, _server) = sockets();
-    let config = client_config(&files.authority).unwrap();
+    let config = client_config(Some(&files.authority), None).unwrap();
     let error = TlsStream::connect(client, config, "not a name").unwrap_err();
     assert_eq!(error.code, Code::Configuration);
 }
@@ -113,7 +114,7 @@ fn what_was_taken_and_not_sent_is_known() {
 fn what_is_written_before_the_handshake_arrives_after_it() {
     let files = Files::issued("localhost");
     let (client, server) = sockets();
-    let client_config = client_config(&files.authority).unwrap();
+    let client_config = client_config(Some(&files.authority), None).unwrap();
     let server_config = server_config(&files.certificate, &files.key).unwrap();
     let mut client = Stream::Tls(Box::new(TlsStream::connect(client, client_config, "localhost").unwrap()));
     let mut server = Stream::Tls(Box::new(TlsStream::accept(server, server_config).unwrap()));
@@ -146,7 +147,9 @@ fn a_connection_cut_without_farewell_is_no_orderly_end() {
     let files = Files::issued("localhost");
     let (client, server) = sockets();
     let cutter = server.try_clone().unwrap();
-    let client = TlsStream::connect(client, client_config(&files.authority).unwrap(), "localhost").unwrap();
+    let client =
+        TlsStream::connect(client, client_config(Some(&files.authority), None).unwrap(), "localhost")
+            .unwrap();
     let server = TlsStream::accept(server, server_config(&files.certificate, &files.key).unwrap()).unwrap();
     let (mut client, mut server) = (Stream::Tls(Box::new(client)), Stream::Tls(Box::new(server)));
     let (client_end, server_end) = shake_hands(&mut client, &mut server);
@@ -166,7 +169,7 @@ fn files_that_cannot_be_used_are_named_with_their_problem() {
     let not_der = files.file("der.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let missing = files.directory.path().join("missing.pem");
     let server = |certificate, key| server_config(certificate, key).unwrap_err();
-    let client = |trusted| client_config(trusted).unwrap_err();
+    let client = |trusted| client_config(Some(trusted), None).unwrap_err();
     for (error, path, what) in [
         (server(&missing, &files.key), &missing, "No such file"),
         (server(&files.certificate, &missing), &missing, "No such file"),

@@ -10,9 +10,9 @@ use rustls::ClientConfig;
 
 use crate::bridge::auth::Token;
 use crate::bridge::client::target::Target;
-use crate::bridge::tls;
 use crate::core::error::{Code, Error, Result};
 use crate::core::limits::Limits;
+use crate::core::tls::client_config;
 use crate::python::errors::raise;
 use crate::python::value::Classes;
 
@@ -62,8 +62,8 @@ pub(super) fn token(target: &Target, given: Option<&str>) -> Result<Option<Token
 /// TLS towards a service, when the certificate to trust is named or the address asks for it.
 pub(super) fn client_tls(target: &Target, trusted: Option<&str>) -> Result<Option<Arc<ClientConfig>>> {
     match (target, trusted) {
-        (_, Some(path)) => tls::client_config(Path::new(path)).map(Some),
-        (Target::Tcp { tls: true, .. }, None) => tls::system_config().map(Some),
+        (_, Some(path)) => client_config(Some(Path::new(path)), None).map(Some),
+        (Target::Tcp { tls: true, .. }, None) => client_config(None, None).map(Some),
         _ => Ok(None),
     }
 }

@@ -14,10 +14,10 @@ use crate::bridge::record::hex;
 use crate::bridge::registry::{ClaimRequest, Registry};
 use crate::bridge::server::host::EndpointKind;
 use crate::bridge::server::{Opened, Service, ServiceOptions, TcpOptions};
-use crate::bridge::tls;
 use crate::core::error::{Code, Error, Result};
 use crate::core::instances::{CacheOptions, OnEvict};
 use crate::core::limits::Limits;
+use crate::core::tls::server_config;
 use crate::python::errors::raise;
 
 use super::event_loop::EventLoop;
@@ -295,7 +295,7 @@ fn tcp_options(host: &str, options: &Settings, token: Token) -> Result<TcpOption
         .next()
         .ok_or_else(|| Error::new(Code::Configuration, format!("{doing}: the name has no address")))?;
     let tls = match (&options.tls_cert, &options.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::server_config(Path::new(certificate), Path::new(key))?),
+        (Some(certificate), Some(key)) => Some(server_config(Path::new(certificate), Path::new(key))?),
         (None, None) => None,
         _ => return Err(Error::new(Code::Configuration, "TLS needs both tls_cert and tls_key")),
     };
