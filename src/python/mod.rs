@@ -8,6 +8,7 @@ pub(crate) mod errors;
 pub(crate) mod hub;
 pub(crate) mod json;
 pub(crate) mod refusal;
+pub(crate) mod signals;
 pub(crate) mod value;
 
 use pyo3::prelude::*;

@@ -10,11 +10,11 @@ use crate::bridge::frame::Frame;
 use crate::core::error::Code;
 use crate::core::limits::Limits;
 use crate::python::errors::raise;
+use crate::python::signals::Signals;
 use crate::python::value::{Encoder, InBuffer, OutBuffer, encode_arguments};
 
 use super::allocate::table;
 use super::connected::{Connected, Connecting, Manner};
-use super::signals::Signals;
 use super::{current, outcome};
 
 /// Blocking calls to one service, from any thread. Has no thread of its own.

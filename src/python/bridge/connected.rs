@@ -14,11 +14,11 @@ use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error};
 use crate::core::limits::Limits;
 use crate::python::errors::raise;
+use crate::python::signals::Signals;
 use crate::python::value::{Classes, Encoder, InBuffer, encode_arguments};
 
 use super::allocate::Objects;
 use super::options::setting;
-use super::signals::Signals;
 use super::{current, options};
 
 /// What a client and its endpoints share.

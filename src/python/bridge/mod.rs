@@ -14,7 +14,6 @@ mod options;
 mod outcome;
 mod registry;
 mod server;
-mod signals;
 
 use pyo3::prelude::*;
 

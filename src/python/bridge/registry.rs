@@ -13,8 +13,7 @@ use crate::bridge::registry::Registry;
 use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error};
 use crate::python::errors::raise;
-
-use super::signals::Signals;
+use crate::python::signals::Signals;
 
 /// The leases whose lock is held, of one service or of all.
 #[pyfunction]

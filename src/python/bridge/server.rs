@@ -19,11 +19,11 @@ use crate::core::instances::{CacheOptions, OnEvict};
 use crate::core::limits::Limits;
 use crate::core::tls::server_config;
 use crate::python::errors::raise;
+use crate::python::signals::Signals;
 
 use super::event_loop::EventLoop;
 use super::host::{PyHost, Target};
 use super::options::{classes, limits, seconds, setting};
-use super::signals::Signals;
 
 /// One service in this process.
 #[pyclass(frozen, module = "ironbridge._engine")]

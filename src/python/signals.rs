@@ -12,20 +12,25 @@ fn is_main_thread() -> bool {
 
 /// What signal handlers raised during one operation.
 #[derive(Default)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     raised: Mutex<Option<PyErr>>,
     given_up: Option<Py<PyAny>>,
 }
 
 impl Signals {
     /// For an operation on a thread that no signal reaches: `given_up` tells whether it is still wanted.
-    pub(super) fn or_given_up(given_up: Option<&Py<PyAny>>, py: Python<'_>) -> Self {
+    pub(crate) fn or_given_up(given_up: Option<&Py<PyAny>>, py: Python<'_>) -> Self {
         Self { given_up: given_up.map(|given_up| given_up.clone_ref(py)), ..Self::default() }
+    }
+
+    /// Whether there is anything to look for: signals' handlers run on the main thread only.
+    pub(crate) fn must_look(&self) -> bool {
+        self.given_up.is_some() || is_main_thread()
     }
 
     /// Runs what signals have come for (on the main thread); `true` once a handler has raised, or once the
     /// operation is given up.
-    pub(super) fn look(&self) -> bool {
+    pub(crate) fn look(&self) -> bool {
         if self.raised.lock().is_some() {
             return true;
         }
@@ -49,7 +54,7 @@ impl Signals {
     }
 
     /// The exception for an engine error: the handler's own, when that is why the operation ended.
-    pub(super) fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
+    pub(crate) fn raise(&self, py: Python<'_>, error: &Error) -> PyErr {
         let raised = if error.code == Code::Cancelled { self.raised.lock().take() } else { None };
         raised.unwrap_or_else(|| raise(py, error))
     }
