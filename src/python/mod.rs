@@ -4,12 +4,18 @@
 pub(crate) mod bridge;
 pub(crate) mod coroutine;
 pub(crate) mod errors;
+#[cfg(feature = "amqp")]
+pub(crate) mod fabric;
 #[cfg(feature = "zmq")]
 pub(crate) mod hub;
 pub(crate) mod json;
+#[cfg(feature = "amqp")]
+pub(crate) mod mailbox;
 pub(crate) mod refusal;
 pub(crate) mod signals;
 pub(crate) mod value;
+#[cfg(feature = "amqp")]
+pub(crate) mod workers;
 
 use pyo3::prelude::*;
 
@@ -17,6 +23,8 @@ use pyo3::prelude::*;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     bridge::register(module)?;
+    #[cfg(feature = "amqp")]
+    fabric::register(module)?;
     #[cfg(feature = "zmq")]
     hub::register(module)?;
     json::register(module)?;

@@ -1,0 +1,53 @@
+//! How a thread of the engine's own calls the user's code, so that the interpreter can end meanwhile.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{ffi, intern};
+
+use crate::python::coroutine::fresh_context;
+
+unsafe extern "C-unwind" {
+    /// Declared here once more, as one that may unwind.
+    fn PyObject_Call(
+        callable: *mut ffi::PyObject,
+        args: *mut ffi::PyObject,
+        kwargs: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Keeps its thread for ever when it is dropped.
+struct Stay;
+
+impl Drop for Stay {
+    #[cold]
+    fn drop(&mut self) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Calls a function in a context of its own: what it sets there is gone with it.
+///
+/// Up to Python 3.13 an interpreter that has ended makes a thread that comes back to it exit, by unwinding its stack.
+/// That would tear through the engine's frames and abort the process, so the thread stays here instead, holding
+/// nothing that others wait for, until the process has ended.
+///
+/// # Errors
+/// What the function raises.
+pub(crate) fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = function.py();
+    let run = fresh_context(py)?.getattr(intern!(py, "run"))?;
+    let all = PyTuple::new(py, std::iter::once(function.clone()).chain(args.iter()).collect::<Vec<_>>())?;
+    let kwargs = kwargs.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    let stay = Stay;
+    // SAFETY: a live callable, a tuple, and a dict or null; the result is a new reference, or null with an exception.
+    let result = unsafe { PyObject_Call(run.as_ptr(), all.as_ptr(), kwargs) };
+    std::mem::forget(stay);
+    // SAFETY: as above.
+    unsafe { Bound::from_owned_ptr_or_err(py, result) }
+}
