@@ -1,0 +1,82 @@
+//! Which deliveries of a channel are settled: those without a gap before them are acknowledged by one frame.
+
+use std::collections::VecDeque;
+
+/// The deliveries of one channel that are not settled at the broker yet, in the order of their tags.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    open: VecDeque<Open>,
+    /// Tags done since the last flush that had something before them.
+    done: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Open {
+    tag: u64,
+    done: bool,
+}
+
+/// What is to be told to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Up to which delivery, or which one.
+    pub tag: u64,
+    /// All up to it.
+    pub multiple: bool,
+}
+
+impl Ledger {
+    /// A delivery has come. Tags of a channel only grow.
+    pub fn arrived(&mut self, tag: u64) {
+        self.open.push_back(Open { tag, done: false });
+    }
+
+    /// How many are not done.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.open.iter().filter(|open| !open.done).count()
+    }
+
+    /// A delivery is dealt with. Whether it is one of this channel.
+    pub fn done(&mut self, tag: u64) -> bool {
+        let Ok(place) = self.open.binary_search_by_key(&tag, |open| open.tag) else { return false };
+        let Some(open) = self.open.get_mut(place) else { return false };
+        if std::mem::replace(&mut open.done, true) {
+            return false;
+        }
+        self.done.push(tag);
+        true
+    }
+
+    /// A delivery was rejected or given back: the broker knows already.
+    pub fn forget(&mut self, tag: u64) -> bool {
+        let Ok(place) = self.open.binary_search_by_key(&tag, |open| open.tag) else { return false };
+        self.open.remove(place).is_some_and(|open| !open.done)
+    }
+
+    /// What to acknowledge now. Afterwards all that is done is told.
+    pub fn flush(&mut self, mut tell: impl FnMut(Ack)) {
+        if self.done.is_empty() {
+            return;
+        }
+        let mut last = None;
+        while let Some(first) = self.open.front()
+            && first.done
+        {
+            last = Some(first.tag);
+            self.open.pop_front();
+        }
+        let beyond: Vec<u64> =
+            self.done.drain(..).filter(|tag| last.is_none_or(|last| *tag > last)).collect();
+        if let Some(tag) = last {
+            tell(Ack { tag, multiple: true });
+        }
+        for tag in beyond {
+            // Told one by one, since an older one is still at work: they are done, not to be told again.
+            if let Ok(place) = self.open.binary_search_by_key(&tag, |open| open.tag) {
+                self.open.remove(place);
+            }
+            tell(Ack { tag, multiple: false });
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! Calls to other services: sent on one channel, answered on the same, ended by their deadlines.
+
+mod fate;
+mod targets;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Consumer};
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use super::Done;
+use super::context::Context;
+use super::error::classify;
+use super::link::Link;
+use super::presence::Roster;
+use super::publishing::{InFlight, Message, Outcome};
+use super::wire::{self, Kind};
+use crate::core::deadline::Deadline;
+use crate::core::error::{Code, Error, Fate, Result};
+use targets::Targets;
+
+/// A call as it begins.
+pub struct Call {
+    /// Whom to ask, and for what.
+    pub target: Target,
+    /// The arguments, encoded.
+    pub body: Vec<u8>,
+    /// How.
+    pub content_type: &'static str,
+    /// When it must have ended.
+    pub deadline: Deadline,
+    /// It may run twice: after a lost connection it is sent again.
+    pub idempotent: bool,
+    /// Told once how it ended.
+    pub done: Done<Reply>,
+}
+
+/// A method of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The service's exchange.
+    pub exchange: String,
+    /// The method's routing key there.
+    pub method: String,
+    /// `DOMAIN.TYPE.ID`, for messages.
+    pub service: String,
+}
+
+/// How a call was answered.
+#[derive(Debug)]
+pub struct Reply {
+    /// With a result, or with an error.
+    pub kind: Kind,
+    /// Encoded.
+    pub body: Vec<u8>,
+    /// How.
+    pub content_type: Option<String>,
+}
+
+enum Command {
+    Call(u64, Call),
+    Cancel(u64),
+    Prepare(String, Done<()>),
+    Unroutable(u64, Error),
+    Gone(Target, Instant),
+}
+
+/// Where calls are begun. Any thread may.
+pub(crate) struct Calls {
+    commands: mpsc::UnboundedSender<Command>,
+    numbers: AtomicU64,
+    open: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Calls {
+    /// Also gives what runs them.
+    pub(crate) fn new(context: &Arc<Context>, roster: &Arc<Roster>, link: Link) -> (Self, Caller) {
+        let (commands, arriving) = mpsc::unbounded_channel();
+        let open = Arc::new(AtomicUsize::new(0));
+        let caller = Caller {
+            context: Arc::clone(context),
+            roster: Arc::clone(roster),
+            targets: Targets::new(Arc::clone(context)),
+            caller: context.config.identity.fqn(),
+            link,
+            commands: commands.downgrade(),
+            arriving,
+            open: Arc::clone(&open),
+            waiting: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            unsent: VecDeque::new(),
+            looked: Instant::now(),
+        };
+        let most = context.config.limits.calls_in_flight;
+        (Self { commands, numbers: AtomicU64::new(1), open, most }, caller)
+    }
+
+    /// Begins a call; the number can cancel it.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many are open, `ServiceUnavailable` after the end; then `done` is not called.
+    pub(crate) fn call(&self, call: Call) -> Result<u64> {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            let text = format!("{} calls wait for their answers already (calls_in_flight)", self.most);
+            return Err(Error::new(Code::Overloaded, text));
+        }
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.commands.send(Command::Call(number, call)).map_err(|_| closed())?;
+        Ok(number)
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn cancel(&self, number: u64) {
+        let _ = self.commands.send(Command::Cancel(number));
+    }
+
+    /// Has the service's exchange ready before the first call.
+    pub(crate) fn prepare(&self, exchange: String, done: Done<()>) {
+        if let Err(mpsc::error::SendError(Command::Prepare(_, done))) =
+            self.commands.send(Command::Prepare(exchange, done))
+        {
+            done(Err(closed()));
+        }
+    }
+
+    /// How many wait for an answer.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Code::ServiceUnavailable, "the connector is closed: nothing is called any more")
+}
+
+/// A call that waits.
+struct Waiting {
+    target: Target,
+    message: Arc<Message>,
+    deadline: Deadline,
+    idempotent: bool,
+    done: Done<Reply>,
+    progress: Progress,
+    sent: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It waits for the connection.
+    Unsent,
+    /// It was handed to the connection, which may not have written it yet.
+    Given,
+}
+
+/// What stands while a channel does.
+struct Up {
+    channel: Channel,
+    replies: Consumer,
+    in_flight: InFlight,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
+
+/// Runs the calls, on the engine's thread.
+pub(crate) struct Caller {
+    context: Arc<Context>,
+    roster: Arc<Roster>,
+    targets: Targets,
+    /// Who calls, as its calls say.
+    caller: String,
+    link: Link,
+    /// To be told of what is found out beside. It does not keep the channel open.
+    commands: mpsc::WeakUnboundedSender<Command>,
+    arriving: mpsc::UnboundedReceiver<Command>,
+    open: Arc<AtomicUsize>,
+    waiting: HashMap<u64, Waiting>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    unsent: VecDeque<u64>,
+    /// When it was last asked whether those that are slow to answer are there at all.
+    looked: Instant,
+}
+
+/// Commands taken at once.
+const BATCH: usize = 256;
+
+impl Caller {
+    /// Until the link is closed, or nobody can call any more.
+    pub(crate) async fn run(mut self) {
+        let mut commands = Vec::with_capacity(BATCH);
+        let mut opening: Opening = Box::pin(open(self.link.clone()));
+        let mut up: Option<Up> = None;
+        let mut timer = Box::pin(tokio::time::sleep(std::time::Duration::from_secs(3600)));
+        loop {
+            self.set(&mut timer);
+            let failed = tokio::select! {
+                biased;
+                event = next(&mut up) => match event {
+                    Event::Reply(delivery) => {
+                        self.replied(delivery);
+                        self.replied_too(&mut up)
+                    }
+                    Event::Outcome(number, outcome) => self.confirmed(number, outcome),
+                    Event::Failed(error) => Some(error),
+                },
+                taken = self.arriving.recv_many(&mut commands, BATCH) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    for command in commands.drain(..) {
+                        self.take(command).await;
+                    }
+                    None
+                }
+                opened = &mut opening, if up.is_none() => match opened {
+                    Some(Ok(opened)) => {
+                        up = Some(opened);
+                        None
+                    }
+                    Some(Err(_)) => {
+                        opening = Box::pin(open_again(Arc::clone(&self.context), self.link.clone()));
+                        None
+                    }
+                    None => break,
+                },
+                () = &mut timer => {
+                    self.expire();
+                    self.look_after();
+                    None
+                }
+            };
+            if let Some(error) = failed {
+                if let Some(mut old) = up.take() {
+                    self.lost(&mut old, &error).await;
+                }
+                opening = Box::pin(open_again(Arc::clone(&self.context), self.link.clone()));
+            }
+            if let Some(up) = &mut up {
+                self.send_waiting(up).await;
+            }
+        }
+        self.end();
+    }
+
+    /// What wakes the loop next: a deadline, or the look after those that are slow.
+    fn set(&self, timer: &mut Pin<Box<Sleep>>) {
+        let look = (!self.waiting.is_empty()).then(|| self.looked + fate::LOOK);
+        let first = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let Some(due) = [look, first].into_iter().flatten().min() else { return };
+        let due = tokio::time::Instant::from_std(due);
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+    }
+
+    async fn take(&mut self, command: Command) {
+        match command {
+            Command::Call(number, call) => self.begin(number, call),
+            Command::Cancel(number) => drop(self.remove(number)),
+            Command::Prepare(exchange, done) => {
+                let prepared = self.targets.prepare(&exchange, &mut self.link).await;
+                done(prepared);
+            }
+            Command::Unroutable(number, error) => self.finish(number, Err(error)),
+            Command::Gone(target, since) => self.gone(&target, since),
+        }
+    }
+
+    fn begin(&mut self, number: u64, mut call: Call) {
+        let message = wire::call(number, &mut call, &self.caller);
+        self.deadlines.insert((call.deadline.instant(), number));
+        let Call { target, deadline, idempotent, done, .. } = call;
+        let progress = Progress::Unsent;
+        let message = Arc::new(message);
+        self.waiting
+            .insert(number, Waiting { target, message, deadline, idempotent, done, progress, sent: None });
+        self.unsent.push_back(number);
+    }
+
+    /// Sends those that wait, in their order.
+    async fn send_waiting(&mut self, up: &mut Up) {
+        while let Some(number) = self.unsent.pop_front() {
+            let Some(exchange) = self.waiting.get(&number).map(|waiting| &waiting.target.exchange) else {
+                continue;
+            };
+            if !self.targets.is_ready(exchange) {
+                let exchange = exchange.clone();
+                if let Err(error) = self.targets.prepare(&exchange, &mut self.link).await {
+                    if error.code == Code::Configuration {
+                        self.finish(number, Err(error));
+                    } else {
+                        // The connection has just ended: its own end is told in a moment.
+                        self.unsent.push_front(number);
+                        return;
+                    }
+                    continue;
+                }
+            }
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            waiting.progress = Progress::Given;
+            waiting.sent = Some(Instant::now());
+            up.in_flight.publish(&up.channel, number, &waiting.message).await;
+        }
+    }
+
+    fn confirmed(&mut self, number: u64, outcome: Outcome) -> Option<lapin::Error> {
+        match outcome {
+            Outcome::Confirmed => {}
+            Outcome::Returned => self.explain(number),
+            Outcome::Refused => {
+                let text = "the broker did not take the call (basic.nack): a queue is full";
+                self.finish(number, Err(Error::new(Code::Overloaded, text).with_fate(Fate::Rejected)));
+            }
+            Outcome::Failed { error, was_written } => {
+                self.unconfirmed(number, was_written);
+                return Some(error);
+            }
+        }
+        None
+    }
+
+    /// Further replies that are here already.
+    fn replied_too(&mut self, up: &mut Option<Up>) -> Option<lapin::Error> {
+        let up = up.as_mut()?;
+        while let Some(Some(reply)) = up.replies.next().now_or_never() {
+            match reply {
+                Ok(delivery) => self.replied(delivery),
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    fn replied(&mut self, delivery: Delivery) {
+        let Some(number) = delivery.properties.correlation_id().as_ref().and_then(wire::number) else {
+            return;
+        };
+        // One that nobody waits for any more came too late, or a second time.
+        let Some(waiting) = self.remove(number) else { return };
+        (waiting.done)(wire::reply(delivery).map_err(|error| fate::of_reply(error, &waiting.target)));
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&number)?;
+        self.deadlines.remove(&(waiting.deadline.instant(), number));
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        Some(waiting)
+    }
+
+    fn finish(&mut self, number: u64, outcome: Result<Reply>) {
+        if let Some(waiting) = self.remove(number) {
+            (waiting.done)(outcome);
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        while let Some((due, number)) = self.deadlines.first().copied()
+            && due <= now
+        {
+            if let Some(waiting) = self.remove(number) {
+                let error = fate::late(&waiting.target, waiting.progress == Progress::Given, &self.context);
+                (waiting.done)(Err(error));
+            }
+        }
+    }
+
+    /// The channel has failed.
+    async fn lost(&mut self, up: &mut Up, error: &lapin::Error) {
+        while let Some((number, outcome)) = up.in_flight.settled(number_of).await {
+            if let Outcome::Failed { was_written, .. } = outcome {
+                self.unconfirmed(number, was_written);
+            }
+        }
+        self.targets.forget();
+        let (told, _) = classify(error, "a call", &self.context.config.address);
+        let mut again: Vec<u64> = Vec::new();
+        let given: Vec<u64> = self.of_progress(Progress::Given).collect();
+        for number in given {
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            if waiting.idempotent {
+                waiting.progress = Progress::Unsent;
+                again.push(number);
+            } else if let Some(waiting) = self.remove(number) {
+                (waiting.done)(Err(fate::lost(&waiting.target, &told)));
+            }
+        }
+        again.extend(self.of_progress(Progress::Unsent));
+        again.sort_unstable();
+        again.dedup();
+        self.unsent = again.into();
+    }
+
+    fn of_progress(&self, progress: Progress) -> impl Iterator<Item = u64> {
+        self.waiting
+            .iter()
+            .filter(move |(_, waiting)| waiting.progress == progress)
+            .map(|(number, _)| *number)
+    }
+
+    /// The channel failed before the broker confirmed it. One that was never written can be sent again.
+    fn unconfirmed(&mut self, number: u64, was_written: bool) {
+        if !was_written && let Some(waiting) = self.waiting.get_mut(&number) {
+            waiting.progress = Progress::Unsent;
+        }
+    }
+
+    /// The link is closed.
+    fn end(mut self) {
+        self.arriving.close();
+        while let Ok(command) = self.arriving.try_recv() {
+            match command {
+                Command::Call(number, call) => self.begin(number, call),
+                Command::Prepare(_, done) => done(Err(closed())),
+                Command::Cancel(_) | Command::Unroutable(..) | Command::Gone(..) => {}
+            }
+        }
+        for (_, waiting) in self.waiting.drain() {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            let fate = if waiting.progress == Progress::Given { Fate::Unknown } else { Fate::NotSent };
+            let text = format!("the connector was closed before {} answered", waiting.target);
+            (waiting.done)(Err(Error::new(Code::ConnectionLost, text).with_fate(fate)));
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}()", self.service, self.method)
+    }
+}
+
+fn number_of(envelope: &BasicProperties) -> Option<u64> {
+    wire::number(envelope.correlation_id().as_ref()?)
+}
+
+/// What a channel brings.
+enum Event {
+    Reply(Delivery),
+    Outcome(u64, Outcome),
+    Failed(lapin::Error),
+}
+
+async fn next(up: &mut Option<Up>) -> Event {
+    let Some(up) = up else { return std::future::pending().await };
+    let idle = up.in_flight.is_empty();
+    tokio::select! {
+        biased;
+        reply = up.replies.next() => match reply {
+            Some(Ok(delivery)) => Event::Reply(delivery),
+            Some(Err(error)) => Event::Failed(error),
+            None => Event::Failed(wire::ended()),
+        },
+        Some((number, outcome)) = up.in_flight.next(number_of), if !idle => Event::Outcome(number, outcome),
+    }
+}
+
+/// The channel for calls, once there is a connection.
+async fn open(mut link: Link) -> Option<lapin::Result<Up>> {
+    match link.channel().await? {
+        Ok(channel) => Some(consume(channel).await),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+async fn open_again(context: Arc<Context>, link: Link) -> Option<lapin::Result<Up>> {
+    context.pause().await;
+    open(link).await
+}
+
+async fn consume(channel: Channel) -> lapin::Result<Up> {
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let tag = ShortString::from("replies");
+    let replies =
+        channel.basic_consume(wire::REPLY_QUEUE.into(), tag, options, FieldTable::default()).await?;
+    Ok(Up { channel, replies, in_flight: InFlight::default() })
+}

@@ -1,0 +1,139 @@
+//! Why a call has ended without an answer, and finding out sooner than its deadline tells.
+
+use std::time::{Duration, Instant};
+
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+
+use super::{Caller, Command, Progress, Target};
+use crate::core::error::{Code, Error, Fate};
+use crate::fabric::context::Context;
+use crate::fabric::link::Link;
+use crate::fabric::names;
+
+/// A call that was not answered for so long has it asked whether its service is still there; so often.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// How long a question to the broker may take.
+const ANSWER: Duration = Duration::from_secs(5);
+
+pub(super) fn late(target: &Target, was_sent: bool, context: &Context) -> Error {
+    let (fate, text) = if was_sent {
+        (Fate::Unknown, format!("{target} did not answer in time; it may have run"))
+    } else {
+        (Fate::NotSent, format!("{target} was not called in time{}", context.why_away()))
+    };
+    Error::new(Code::DeadlineExceeded, text).with_fate(fate)
+}
+
+pub(super) fn lost(target: &Target, why: &Error) -> Error {
+    let text = format!(
+        "the connection to the broker was lost before {target} answered; it may have run: {}",
+        why.message
+    );
+    Error::new(Code::ConnectionLost, text).with_fate(Fate::Unknown)
+}
+
+pub(super) fn of_reply(error: Error, target: &Target) -> Error {
+    Error { message: format!("the answer of {target}: {}", error.message), ..error }.with_fate(Fate::Executed)
+}
+
+impl Caller {
+    /// A call came back: nobody serves the method. Is the service there at all?
+    pub(super) fn explain(&mut self, number: u64) {
+        let Some(waiting) = self.waiting.get(&number) else { return };
+        let target = waiting.target.clone();
+        if let Some(offered) = self.roster.methods(&target.service) {
+            return self.finish(number, Err(no_method(&target, &offered)));
+        }
+        let (link, commands) = (self.link.clone(), self.commands.clone());
+        tokio::spawn(async move {
+            let sibling = Target { method: names::HEALTH_CHECK.to_owned(), ..target.clone() };
+            let is_there = exists(&sibling, link).await == Some(true);
+            let error = if is_there { no_method(&target, &[]) } else { nobody(&target) };
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Unroutable(number, error));
+            }
+        });
+    }
+
+    /// Asks the broker whether those are there that have not answered for a while. The last server of a service takes
+    /// its queues along, and what waits in them: no answer will come.
+    pub(super) fn look_after(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.looked) < LOOK {
+            return;
+        }
+        self.looked = now;
+        let slow = self.waiting.values().filter(|waiting| {
+            waiting.progress == Progress::Given
+                && waiting.sent.is_some_and(|sent| now.duration_since(sent) >= LOOK)
+        });
+        let mut targets: Vec<Target> = slow.map(|waiting| waiting.target.clone()).collect();
+        targets.sort_by(|one, other| (&one.exchange, &one.method).cmp(&(&other.exchange, &other.method)));
+        targets.dedup();
+        if targets.is_empty() || !self.link.is_up() {
+            return;
+        }
+        let (link, commands) = (self.link.clone(), self.commands.clone());
+        tokio::spawn(async move {
+            for target in targets {
+                if exists(&target, link.clone()).await == Some(false)
+                    && let Some(commands) = commands.upgrade()
+                {
+                    let _ = commands.send(Command::Gone(target, now));
+                }
+            }
+        });
+    }
+
+    /// The queue of this method was not there after that time.
+    pub(super) fn gone(&mut self, target: &Target, since: Instant) {
+        let is_lost = |waiting: &super::Waiting| {
+            waiting.target == *target && waiting.sent.is_some_and(|sent| sent < since)
+        };
+        let lost: Vec<u64> =
+            self.waiting.iter().filter(|(_, waiting)| is_lost(waiting)).map(|(number, _)| *number).collect();
+        for number in lost {
+            let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            if waiting.idempotent {
+                waiting.progress = Progress::Unsent;
+                self.unsent.push_back(number);
+                continue;
+            }
+            let text = format!(
+                "the last server of {} has gone before {target} was answered; it may have run",
+                target.service
+            );
+            self.finish(number, Err(Error::new(Code::ConnectionLost, text).with_fate(Fate::Unknown)));
+        }
+    }
+}
+
+fn nobody(target: &Target) -> Error {
+    let text = format!("nobody serves {}: {target} was not called", target.service);
+    Error::new(Code::ServiceUnavailable, text).with_fate(Fate::Rejected)
+}
+
+fn no_method(target: &Target, offered: &[String]) -> Error {
+    let offers = if offered.is_empty() { String::new() } else { format!("; it has {}", offered.join(", ")) };
+    let text = format!("{} has no method {:?}{offers}", target.service, target.method);
+    Error::new(Code::EndpointNotFound, text).with_fate(Fate::Rejected)
+}
+
+/// Whether a method's queue is there; `None` when the broker does not say.
+async fn exists(target: &Target, mut link: Link) -> Option<bool> {
+    let ask = async {
+        let channel = link.channel().await?.ok()?;
+        let queue = names::method_queue(&target.exchange, &target.method);
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        match channel.queue_declare(queue.into(), options, FieldTable::default()).await {
+            Ok(_) => {
+                let _ = channel.close(200, "done".into()).await;
+                Some(true)
+            }
+            // The broker closes the channel with NOT_FOUND.
+            Err(error) => error.is_amqp_soft_error().then_some(false),
+        }
+    };
+    tokio::time::timeout(ANSWER, ask).await.ok().flatten()
+}

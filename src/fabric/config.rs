@@ -1,0 +1,23 @@
+//! How a connector is set up.
+
+use super::address::Address;
+use super::identity::Identity;
+use super::limits::FabricLimits;
+use super::names::Names;
+
+/// What a connector is, and where.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The broker.
+    pub address: Address,
+    /// Who this is.
+    pub identity: Identity,
+    /// What exchanges and queues are called.
+    pub names: Names,
+    /// The bounds.
+    pub limits: FabricLimits,
+    /// How often this service says that it is there; `None`: never.
+    pub keep_alive: Option<std::time::Duration>,
+    /// How long one that said so is taken to be there.
+    pub time_to_live: std::time::Duration,
+}

@@ -1,0 +1,334 @@
+//! Messages from one queue, on a channel of its own: handed to their receiver in order, settled as it says, and
+//! consumed again after a lost connection or a deleted queue.
+
+mod arrived;
+mod queue;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
+use lapin::{Channel, Consumer};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::Done;
+use super::acks::{Ack, Ledger};
+use super::context::Context;
+use super::error::{Cause, classify};
+use super::link::Link;
+use crate::core::error::{Code, Error};
+pub use arrived::{Arrived, Settle, Verdict};
+pub use queue::{Binding, Offset, QueueSpec};
+
+/// Whoever takes messages. Called on the engine's thread: it hands them on at once.
+pub trait Receive: Send + Sync + 'static {
+    /// A message has come.
+    fn receive(&self, arrived: Arrived);
+}
+
+enum Command {
+    Settle(arrived::Settlement),
+    Stop(Done<()>),
+}
+
+/// What a subscription has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConsumeStats {
+    /// Messages handed to the receiver.
+    pub received: u64,
+    /// Messages acknowledged.
+    pub acknowledged: u64,
+    /// Messages rejected, or given back.
+    pub rejected: u64,
+    /// Messages of a stream that did not match, and were passed over.
+    pub filtered: u64,
+    /// Messages that are open now.
+    pub open: usize,
+}
+
+/// A queue that is consumed. Dropping it does not end that; [`Consuming::stop`] does.
+#[derive(Clone)]
+pub struct Consuming {
+    commands: mpsc::UnboundedSender<Command>,
+    stats: Arc<Mutex<ConsumeStats>>,
+}
+
+impl Consuming {
+    /// Takes no message any more. Those that are open can still be settled, until the connector is closed.
+    pub fn stop(&self, done: Done<()>) {
+        if let Err(mpsc::error::SendError(Command::Stop(done))) = self.commands.send(Command::Stop(done)) {
+            done(Ok(()));
+        }
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> ConsumeStats {
+        *self.stats.lock()
+    }
+}
+
+/// What stands while a channel does.
+struct Up {
+    channel: Channel,
+    consumer: Consumer,
+    ledger: Ledger,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
+
+/// Consumes, on the engine's thread.
+pub(crate) struct Consume {
+    context: Arc<Context>,
+    link: Link,
+    spec: Arc<Mutex<QueueSpec>>,
+    receiver: Arc<dyn Receive>,
+    commands: mpsc::UnboundedSender<Command>,
+    arriving: mpsc::UnboundedReceiver<Command>,
+    /// Told once whether it has begun.
+    begun: Option<Done<()>>,
+    session: u64,
+    stopped: bool,
+    stats: Arc<Mutex<ConsumeStats>>,
+}
+
+const BATCH: usize = 256;
+
+impl Consume {
+    /// `begun` is told when the broker sends messages, or why it never will.
+    pub(crate) fn new(
+        context: &Arc<Context>,
+        link: Link,
+        spec: QueueSpec,
+        receiver: Arc<dyn Receive>,
+        begun: Done<()>,
+    ) -> (Consuming, Self) {
+        let (commands, arriving) = mpsc::unbounded_channel();
+        let stats = Arc::new(Mutex::default());
+        let consume = Self {
+            context: Arc::clone(context),
+            link,
+            spec: Arc::new(Mutex::new(spec)),
+            receiver,
+            commands: commands.clone(),
+            arriving,
+            begun: Some(begun),
+            session: 0,
+            stopped: false,
+            stats: Arc::clone(&stats),
+        };
+        (Consuming { commands, stats }, consume)
+    }
+
+    /// Until it is stopped and all is settled, or the link is closed.
+    pub(crate) async fn run(mut self) {
+        let mut commands = Vec::with_capacity(BATCH);
+        let mut closing = self.link.clone();
+        let mut opening = Some(self.opening());
+        let mut up: Option<Up> = None;
+        loop {
+            let failed = tokio::select! {
+                biased;
+                () = closing.closed() => break,
+                taken = self.arriving.recv_many(&mut commands, BATCH) => {
+                    debug_assert!(taken > 0, "its own sender keeps it open");
+                    for command in commands.drain(..) {
+                        self.take(command, &mut up).await;
+                    }
+                    None
+                }
+                delivery = next_delivery(&mut up) => match (delivery, &mut up) {
+                    (Some(Ok(delivery)), Some(up)) => {
+                        self.received(delivery, up);
+                        self.received_too(up)
+                    }
+                    (Some(Err(error)), _) => Some(error),
+                    (None, _) => Some(super::wire::ended()),
+                    (Some(_), None) => None,
+                },
+                opened = next_opened(&mut opening) => {
+                    opening = None;
+                    match opened {
+                        Some(Ok(opened)) => {
+                            up = Some(opened);
+                            if let Some(begun) = self.begun.take() {
+                                begun(Ok(()));
+                            }
+                            None
+                        }
+                        Some(Err(error)) => Some(error),
+                        None => break,
+                    }
+                }
+            };
+            if let Some(error) = failed {
+                up = None;
+                if self.stopped || !self.will_try_again(&error) {
+                    break;
+                }
+                self.context.pause().await;
+                opening = Some(self.opening());
+            } else if let Some(up) = &mut up {
+                up.flush();
+                let open = up.ledger.outstanding();
+                self.stats.lock().open = open;
+                if self.stopped && open == 0 {
+                    break;
+                }
+            }
+        }
+        self.arriving.close();
+        while let Ok(command) = self.arriving.try_recv() {
+            if let Command::Stop(done) = command {
+                done(Ok(()));
+            }
+        }
+        if let Some(begun) = self.begun.take() {
+            begun(Err(Error::new(
+                Code::ConnectionLost,
+                "the connector was closed before the subscription began",
+            )));
+        }
+    }
+
+    fn will_try_again(&mut self, error: &lapin::Error) -> bool {
+        let queue = self.spec.lock().name.clone();
+        let (told, cause) = classify(error, &format!("consuming {queue}"), &self.context.config.address);
+        if cause == Cause::Retry {
+            return true;
+        }
+        match self.begun.take() {
+            Some(begun) => {
+                begun(Err(told));
+                false
+            }
+            // It went on before: somebody has changed the queue, and may change it back.
+            None => {
+                self.context.observer.trouble(&told, &format!("the subscription {queue}"));
+                true
+            }
+        }
+    }
+
+    fn opening(&mut self) -> Opening {
+        self.session += 1;
+        Box::pin(open(self.link.clone(), Arc::clone(&self.spec)))
+    }
+
+    async fn take(&mut self, command: Command, up: &mut Option<Up>) {
+        match command {
+            Command::Settle(settlement) => {
+                if let Some(up) = up
+                    && settlement.session == self.session
+                {
+                    self.settle(settlement.tag, settlement.verdict, up);
+                }
+            }
+            Command::Stop(done) => {
+                self.stopped = true;
+                if let Some(up) = up {
+                    let _ = up.channel.basic_cancel(up.consumer.tag(), BasicCancelOptions::default()).await;
+                }
+                done(Ok(()));
+            }
+        }
+    }
+
+    fn received(&self, delivery: lapin::message::Delivery, up: &mut Up) {
+        let (no_ack, passes) = {
+            let mut spec = self.spec.lock();
+            spec.passed(&delivery);
+            (spec.no_ack, spec.passes(&delivery))
+        };
+        if !no_ack {
+            up.ledger.arrived(delivery.delivery_tag);
+        }
+        if !passes {
+            up.ledger.done(delivery.delivery_tag);
+            self.stats.lock().filtered += 1;
+            return;
+        }
+        self.stats.lock().received += 1;
+        let settle = if no_ack {
+            Settle::settled()
+        } else {
+            Settle::new(self.session, delivery.delivery_tag, self.commands.clone())
+        };
+        self.receiver.receive(Arrived { delivery, settle });
+    }
+
+    /// Further messages that are here already.
+    fn received_too(&self, up: &mut Up) -> Option<lapin::Error> {
+        for _ in 1..BATCH {
+            match up.consumer.next().now_or_never()? {
+                Some(Ok(delivery)) => self.received(delivery, up),
+                Some(Err(error)) => return Some(error),
+                None => return Some(super::wire::ended()),
+            }
+        }
+        None
+    }
+
+    fn settle(&self, tag: u64, verdict: Verdict, up: &mut Up) {
+        let mut stats = self.stats.lock();
+        match verdict {
+            Verdict::Ack => {
+                if up.ledger.done(tag) {
+                    stats.acknowledged += 1;
+                }
+            }
+            Verdict::Reject { requeue } => {
+                if up.ledger.forget(tag) {
+                    stats.rejected += 1;
+                    let options = BasicNackOptions { multiple: false, requeue };
+                    let _ = up.channel.basic_nack(tag, options).now_or_never();
+                }
+            }
+        }
+    }
+}
+
+impl Up {
+    /// Acknowledges what is done.
+    fn flush(&mut self) {
+        let channel = &self.channel;
+        self.ledger.flush(|Ack { tag, multiple }| {
+            let _ = channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+        });
+    }
+}
+
+async fn next_delivery(up: &mut Option<Up>) -> Option<lapin::Result<lapin::message::Delivery>> {
+    match up {
+        Some(up) => up.consumer.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_opened(opening: &mut Option<Opening>) -> Option<lapin::Result<Up>> {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn open(mut link: Link, spec: Arc<Mutex<QueueSpec>>) -> Option<lapin::Result<Up>> {
+    match link.channel().await? {
+        Ok(channel) => {
+            let wanted = spec.lock().clone();
+            Some(begin(channel, wanted, &spec).await)
+        }
+        Err(error) => Some(Err(error)),
+    }
+}
+
+async fn begin(channel: Channel, wanted: QueueSpec, spec: &Mutex<QueueSpec>) -> lapin::Result<Up> {
+    let (consumer, name) = wanted.consume(&channel).await?;
+    // A queue that the broker named is bound again under the same name only as long as it lives: ask for a new one.
+    if !wanted.name.is_empty() {
+        spec.lock().name = name;
+    }
+    Ok(Up { channel, consumer, ledger: Ledger::default() })
+}
