@@ -133,8 +133,18 @@ async def test_another_beside_it_asks_for_certificates_and_leaves_nothing_behind
         async with aiormq.Connection(f"{uri}&certfile={certificate}&keyfile={key}"):
             assert [client["ssl"] for client in other.connections()] == [True]
             assert broker.connections() == []
+        other.eval("rabbit_nodes_common:ensure_epmd()")
         pid, folder = other.process.pid, other.folder
     assert not folder.exists()
     assert not psutil.pid_exists(pid)
     gone, alive = psutil.wait_procs(family, 10)
     assert gone and not alive
+    assert [each for each in psutil.process_iter() if _home(each) == str(folder)] == []
+
+
+def _home(process: psutil.Process) -> str | None:
+    try:
+        home: str | None = process.environ().get("HOME")
+    except psutil.Error:
+        return None
+    return home

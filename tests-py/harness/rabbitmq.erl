@@ -51,6 +51,11 @@ end,
 
 Serve = fun() ->
     ok = rabbit:await_startup(),
+    %% It starts an epmd that stays, a minute later.
+    [
+        supervisor:terminate_child(rabbit_sup, Id)
+     || {Id, _, _, _} <- supervisor:which_children(rabbit_sup), lists:prefix("rabbit_epmd", atom_to_list(Id))
+    ],
     {ok, Folder} = file:get_cwd(),
     Path = filename:join(Folder, "control"),
     _ = file:delete(Path),

@@ -69,6 +69,7 @@ class RabbitMQ(PrivateServer):
         return {
             "HOME": str(folder),
             "ERL_LIBS": "",
+            "ERL_ZFLAGS": "-start_epmd false",  # for whatever Erlang the broker itself starts
             "ERL_CRASH_DUMP_SECONDS": "0",
             "TERM": "dumb",
             "SYS_PREFIX": "",
