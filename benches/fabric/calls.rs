@@ -1,0 +1,109 @@
+//! Calls with answers, in the messages of aio-pika's JSON-RPC pattern, and a server that answers them.
+
+use std::env;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, ExchangeKind};
+
+use crate::Failure;
+use crate::clock::Clock;
+
+const EXCHANGE: &str = "native.api";
+const METHOD: &str = "get";
+const QUEUE: &str = "native.api.get";
+const CALL: &[u8] = br#"{"word": "mundo! 0123456789"}"#;
+const ANSWER: &[u8] = br#""Ol\u00e1, mundo! 0123456789""#;
+const PREFETCH: u16 = 200;
+
+/// Starts a server, and has `width` calls under way for that long.
+pub(crate) async fn measure(
+    channel: &Channel,
+    uri: &str,
+    width: usize,
+    time: Duration,
+) -> Result<String, Failure> {
+    let mut server = Command::new(env::current_exe()?)
+        .args(["serve", "--uri", uri])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut ready)?;
+    let line = call(channel, width, time).await;
+    drop(server.stdin.take());
+    server.wait()?;
+    line
+}
+
+async fn call(channel: &Channel, width: usize, time: Duration) -> Result<String, Failure> {
+    let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let replies = channel.queue_declare("".into(), own, FieldTable::default()).await?.name().clone();
+    let unacknowledged = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let mut answers =
+        channel.basic_consume(replies.clone(), "".into(), unacknowledged, FieldTable::default()).await?;
+    let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let mut next = 0_u64;
+    let mut send = async || -> Result<(), Failure> {
+        next += 1;
+        let properties = BasicProperties::default()
+            .with_type("call".into())
+            .with_content_type("application/json".into())
+            .with_correlation_id(next.to_string().into())
+            .with_reply_to(replies.clone())
+            .with_delivery_mode(1);
+        channel.basic_publish(EXCHANGE.into(), METHOD.into(), mandatory, CALL, properties).await?;
+        Ok(())
+    };
+    let mut clock = Clock::start(time);
+    for _ in 0..width {
+        send().await?;
+    }
+    while answers.try_next().await?.is_some() && clock.tick() {
+        send().await?;
+    }
+    Ok(if width == 1 { clock.times() } else { clock.rate() })
+}
+
+/// Answers calls until standard input ends.
+pub(crate) async fn serve(channel: &Channel) -> Result<(), Failure> {
+    let (plain, durable) = (FieldTable::default, ExchangeDeclareOptions::default());
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, durable, plain()).await?;
+    let fleeting = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), fleeting, plain()).await?;
+    channel
+        .queue_bind(QUEUE.into(), EXCHANGE.into(), METHOD.into(), QueueBindOptions::default(), plain())
+        .await?;
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let mut calls =
+        channel.basic_consume(QUEUE.into(), "".into(), BasicConsumeOptions::default(), plain()).await?;
+    println!("ready");
+    std::thread::spawn(|| {
+        io::stdin().lines().for_each(drop);
+        std::process::exit(0);
+    });
+    while let Some(call) = calls.try_next().await? {
+        let (Some(reply_to), Some(correlation)) =
+            (call.properties.reply_to(), call.properties.correlation_id())
+        else {
+            continue;
+        };
+        let properties = BasicProperties::default()
+            .with_type("result".into())
+            .with_content_type("application/json".into())
+            .with_correlation_id(correlation.clone())
+            .with_delivery_mode(1);
+        channel
+            .basic_publish("".into(), reply_to.clone(), BasicPublishOptions::default(), ANSWER, properties)
+            .await?;
+        call.ack(BasicAckOptions::default()).await?;
+    }
+    Ok(())
+}
