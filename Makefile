@@ -37,6 +37,7 @@ lint: setup ## Formatting, clippy, ruff, mypy strict, the stub against the built
 
 .PHONY: bench
 bench: engine ## The whole table of measurements against limits and peers (long; wants a quiet machine)
+	@scripts/system.sh requirements/debian.txt
 	@scripts/python.sh benches/requirements.txt
 	$(PY) benches/run.py
 	$(PY) benches/render.py

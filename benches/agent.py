@@ -10,11 +10,11 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import timing
-from contract import AsyncClient, Client, Figures, Peer
+from contract import AsyncClient, Client, Figures, Measure, Peer
 
 WORD = "mundo! 0123456789"
 MEBIBYTE = bytes(range(256)) * 4096
@@ -71,12 +71,7 @@ class Measures:
             runner = asyncio.Runner(loop_factory=loop_factory(name))
             self.loops[name] = runner, runner.run(self.peer.AsyncClient(self.address))
         runner, client = self.loops[name]
-        timed: Coroutine[Any, Any, Figures] = (
-            timing.sequential_async(client.get, WORD, seconds)
-            if kind == "get"
-            else timing.in_flight(client.get, WORD, WIDTH, seconds)
-        )
-        return runner.run(timed)
+        return runner.run(timed(client, kind, seconds))
 
     def close(self) -> None:
         """Lets every connection go."""
@@ -85,6 +80,18 @@ class Measures:
         for runner, looped in self.loops.values():
             runner.run(looped.close())
             runner.close()
+
+
+async def timed(client: AsyncClient, kind: str, seconds: float) -> Figures:
+    """One measure of an asynchronous client: of its calls, or one of its own."""
+    if kind == "get":
+        return await timing.sequential_async(client.get, WORD, seconds)
+    if kind == "inflight":
+        return await timing.in_flight(client.get, WORD, WIDTH, seconds)
+    own: Mapping[str, Measure] = getattr(client, "measures", {})
+    if kind not in own:
+        raise ValueError(f"no measure {kind!r}")
+    return await own[kind](seconds)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

@@ -15,6 +15,8 @@ from placement import prefix
 AGENT = Path(__file__).with_name("agent.py")
 START = 30.0
 ANSWER = 60.0
+LONGER = {"reconnects": 900.0}
+"""Measures that take long, whatever seconds are asked for."""
 
 
 class Failed(Exception):
@@ -26,11 +28,15 @@ class Refused(Exception):
 
 
 class Contender:
-    """Starts with the constructor (`ready` waits for it); `stop` ends both processes."""
+    """Starts with the constructor (`ready` waits for it); `stop` ends both processes.
 
-    def __init__(self, name: str, placement: str) -> None:
+    They meet at `address`: a broker's, or else a socket of their own.
+    """
+
+    def __init__(self, name: str, placement: str, address: str | None = None) -> None:
         self.name, self.placement = name, placement
         self.directory = tempfile.TemporaryDirectory(prefix=f"bench-{name}-")
+        self.address = address or f"{self.directory.name}/socket"
         self.environment = os.environ | {"IRONBRIDGE_RUNTIME_DIR": self.directory.name}
         self.processes: list[subprocess.Popen[str]] = []
         self.server = self.agent("server")
@@ -49,11 +55,6 @@ class Contender:
             )
         self.processes.append(process)
         return process
-
-    @property
-    def address(self) -> str:
-        """The socket to meet at."""
-        return f"{self.directory.name}/socket"
 
     def words(self, part: str) -> Path:
         """Where an agent complains."""
@@ -74,7 +75,8 @@ class Contender:
             assert_pipe(self.client.stdin).flush()
         except BrokenPipeError:
             raise Failed("its client has ended") from None
-        reply: dict[str, Any] = json.loads(self.line(self.client, "client", ANSWER + 3 * seconds))
+        patience = LONGER.get(measure, ANSWER + 3 * seconds)
+        reply: dict[str, Any] = json.loads(self.line(self.client, "client", patience))
         if error := reply.get("error"):
             raise Refused(error)
         figures: Figures = reply["figures"]

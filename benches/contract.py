@@ -2,7 +2,7 @@
 
 A module has `DISTRIBUTIONS` (what to state versions of), `serve`, `Client`, and, if it can do more than one
 call at a time on a loop, `AsyncClient`. `SHARED` says whether threads share one client or have one each:
-whichever is the library's own way. A module may add measures of its own in `EXTRA`.
+whichever is the library's own way. A module may add measures of its own in `EXTRA`; an `AsyncClient` in `measures`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +12,10 @@ GREETING = "Olá,"
 
 Figures = dict[str, float]
 """p50, p90, p99 in microseconds, rate in calls a second, samples; or whatever else one measure yields."""
+
+
+Measure = Callable[[float], Awaitable[Figures]]
+"""Takes one measure for that many seconds, on a loop."""
 
 
 def get(word: str) -> str:
