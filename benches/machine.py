@@ -1,6 +1,7 @@
 """What a run ran on."""
 
 import platform
+import tomllib
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,14 @@ def processor() -> str:
         if key.strip() == "model name":
             return value.strip()
     return platform.machine()
+
+
+def broker() -> dict[str, str]:
+    """The broker's version, and that of the native client beside which contenders are measured."""
+    lock = tomllib.loads((Path(__file__).resolve().parent.parent / "Cargo.lock").read_text())
+    found = {package["name"]: package["version"] for package in lock["package"] if package["name"] == "lapin"}
+    homes = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
+    return found | ({"RabbitMQ": homes[-1].name.partition("-")[2]} if homes else {})
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import outcome
 from placement import ONE_CORE, TWO_CORES
-from rows import HAND, HUB, OURS, OURS_HUB, PEERS, TITLES
+from rows import AIO_PIKA, FABRIC, HAND, HUB, LAPIN, OURS, OURS_FABRIC, OURS_HUB, PEERS, TITLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benches" / "results"
@@ -43,15 +43,14 @@ def figure(run: outcome.Outcome, placement: str, contender: str, measure: str, n
     return None
 
 
-def cell(run: outcome.Outcome, placement: str, contender: str, measure: str, name: str) -> str:
-    """A figure, and how many times Ironbridge's it is (or Ironbridge's it, for rates)."""
+def cell(run: outcome.Outcome, placement: str, contender: str, measure: str, name: str, mine: tuple[str, str]) -> str:
+    """A figure, and how many times Ironbridge's it is (or Ironbridge's it, for rates); `mine` is whose that is."""
     value = figure(run, placement, contender, measure, name)
     if value is None:
         return ""
     text = f"{outcome.number(value)} µs" if name == "p50" else f"{value:,.0f}/s"
-    here, same = (OURS_HUB, measure) if contender in (OURS_HUB, HUB) else (OURS, "get" if name == "p50" else measure)
-    ours = figure(run, placement, here, same, name)
-    if contender in (OURS, OURS_HUB) or not ours:
+    ours = figure(run, placement, *mine, name)
+    if contender == mine[0] or not ours:
         return text
     return f"{text} ({outcome.number(value / ours if name == 'p50' else ours / value)} ×)"
 
@@ -64,12 +63,10 @@ def short(run: outcome.Outcome) -> list[str]:
     ]
     for contender in ("unix", OURS, *HAND, *PEERS):
         measure = "ping" if contender == "unix" else "get"
-        cells = [cell(run, placement, contender, measure, "p50") for placement in (ONE_CORE, TWO_CORES)]
-        cells.append(cell(run, TWO_CORES, contender, "threads", "rate"))
-        name = f"**{TITLES[contender]}**" if contender == OURS else TITLES[contender]
-        if any(cells):
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += around_a_hub(run)
+        cells = [cell(run, placement, contender, measure, "p50", (OURS, "get")) for placement in (ONE_CORE, TWO_CORES)]
+        cells.append(cell(run, TWO_CORES, contender, "threads", "rate", (OURS, "threads")))
+        lines += line(contender, cells)
+    lines += [*around_a_hub(run), *at_a_broker(run)]
     machine = run["machine"]
     lines += [
         "",
@@ -90,15 +87,39 @@ def around_a_hub(run: outcome.Outcome) -> list[str]:
         "| through a hub | request and response, one core | two cores | 100 in flight, two cores | broadcast to 10, two cores |",
         "|---|---:|---:|---:|---:|",
     ]
-    measured = False
+    measured = []
     for contender in (OURS_HUB, HUB):
-        cells = [cell(run, placement, contender, "hub-request", "p50") for placement in (ONE_CORE, TWO_CORES)]
-        cells += [cell(run, TWO_CORES, contender, measure, "rate") for measure in ("hub-inflight", "hub-broadcast")]
-        name = f"**{TITLES[contender]}**" if contender == OURS_HUB else TITLES[contender]
-        if any(cells):
-            measured = True
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines if measured else []
+        columns = [(ONE_CORE, "hub-request", "p50"), (TWO_CORES, "hub-request", "p50")]
+        columns += [(TWO_CORES, measure, "rate") for measure in ("hub-inflight", "hub-broadcast")]
+        cells = [cell(run, where, contender, what, name, (OURS_HUB, what)) for where, what, name in columns]
+        measured += line(contender, cells)
+    return lines + measured if measured else []
+
+
+def at_a_broker(run: outcome.Outcome) -> list[str]:
+    """The same for the fabric."""
+    lines = [
+        "",
+        "| through RabbitMQ, two cores | a call | 100 calls in flight | 1 KiB published, 1,000 unconfirmed "
+        "| 1 KiB delivered, each acknowledged |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    columns = [("get", "p50"), ("inflight", "rate"), ("publish1000", "rate"), ("each", "rate")]
+    measured = []
+    for contender in (LAPIN, OURS_FABRIC, FABRIC, AIO_PIKA):
+        loop = "" if contender == LAPIN else "-asyncio"
+        cells = [
+            cell(run, TWO_CORES, contender, f"{what}{loop}", name, (OURS_FABRIC, f"{what}-asyncio"))
+            for what, name in columns
+        ]
+        measured += line(contender, cells)
+    return lines + measured if measured else []
+
+
+def line(contender: str, cells: list[str]) -> list[str]:
+    """Its line of a table; none when nothing of it was measured."""
+    name = f"**{TITLES[contender]}**" if contender in (OURS, OURS_HUB, OURS_FABRIC) else TITLES[contender]
+    return [f"| {name} | {' | '.join(cells)} |"] if any(cells) else []
 
 
 def whole(run: outcome.Outcome) -> list[str]:

@@ -1,18 +1,22 @@
 """Interleaved rounds: in each, every contender takes every measure for a moment, so that drift hits all alike."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import median
 
 import limits
+from broker import Broker
 from contender import Contender, Failed, Refused
 from contract import Figures
-from rows import Row
+from rows import AT_A_BROKER, Row
 
 Key = tuple[str, str, str]
 """Group, contender, measure: what is compared is measured side by side, within its group."""
 
 Taken = dict[Key, list[Figures]]
+
+HEARTBEAT = 600
+"""Seconds. A contender's loop stands still between its turns, and cannot say that it lives."""
 
 
 def keys(rows: Iterable[Row]) -> list[Key]:
@@ -30,15 +34,25 @@ def measure(
     placement: str,
     rounds: int,
     seconds: float,
-    program: Path | None,
+    programs: limits.Programs,
     tell: Callable[[str], None],
 ) -> tuple[Taken, dict[str, str]]:
     """Starts the contenders, takes all rounds, stops them. Also returns why some could not take part."""
     taken: Taken = {key: [] for key in wanted}
     missing: dict[str, str] = {}
-    names = dict.fromkeys(name for _, name, _ in wanted if name not in limits.LANES)
-    contenders = {name: Contender(name, placement) for name in names}
-    try:
+    names = dict.fromkeys(name for _, name, _ in wanted)
+    with ExitStack() as stack:
+        uri = None
+        if meeting := [name for name in names if name in AT_A_BROKER]:
+            try:
+                uri = f"{stack.enter_context(Broker(placement)).uri()}?heartbeat={HEARTBEAT}"
+            except AssertionError as failure:
+                missing |= dict.fromkeys(meeting, str(failure))
+        contenders = {}
+        for name in names:
+            if name not in limits.LANES and name not in missing:
+                contenders[name] = Contender(name, placement, uri if name in meeting else None)
+                stack.callback(contenders[name].stop)
         for name, contender in contenders.items():
             try:
                 contender.ready()
@@ -51,25 +65,27 @@ def measure(
                 if name in missing or f"{name} {asked}" in missing:
                     continue
                 try:
-                    taken[key].append(visit(key, contenders, placement, program, seconds))
+                    taken[key].append(visit(key, contenders, placement, programs, uri, seconds))
                 except Failed as failure:
                     missing[name] = str(failure)
                 except (Refused, RuntimeError) as failure:
                     missing[f"{name} {asked}"] = str(failure)
-    finally:
-        for contender in contenders.values():
-            contender.stop()
     return {key: figures for key, figures in taken.items() if len(figures) == rounds}, missing
 
 
-def visit(key: Key, contenders: dict[str, Contender], placement: str, program: Path | None, seconds: float) -> Figures:
+def visit(
+    key: Key,
+    contenders: dict[str, Contender],
+    placement: str,
+    programs: limits.Programs,
+    uri: str | None,
+    seconds: float,
+) -> Figures:
     """One contender's turn."""
     _, name, measure_name = key
     if name in contenders:
         return contenders[name].visit(measure_name, seconds)
-    if program is None:
-        raise Failed("the limit programs were not built")
-    return limits.visit(program, name, measure_name, placement, seconds)
+    return limits.visit(programs[name], name, measure_name, placement, seconds, uri)
 
 
 def ratio(row: Row, taken: Taken) -> tuple[float, float, float | None] | None:

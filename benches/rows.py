@@ -9,12 +9,23 @@ OURS = "ours"
 PEERS = ("rpyc_peer", "pyro5", "zerorpc_peer", "grpcio_peer", "thriftpy2_peer", "manager")
 OURS_HUB = "ours_hub"
 HUB = "aiofase_hub"
+OURS_FABRIC = "ours_fabric"
+FABRIC = "amqp_fabric_peer"
+AIO_PIKA = "aio_pika_peer"
+AIO_PIKA_BEST = "aio_pika_best"
+LAPIN = "lapin"
+AT_A_BROKER = (OURS_FABRIC, FABRIC, AIO_PIKA, AIO_PIKA_BEST, LAPIN)
 HAND = ("plain", "uvloop_msgpack")
 
 TITLES = {
     OURS: "Ironbridge",
     OURS_HUB: "Ironbridge's hub",
     HUB: "aiofase",
+    OURS_FABRIC: "Ironbridge's fabric",
+    FABRIC: "amqp-fabric",
+    AIO_PIKA: "aio-pika",
+    AIO_PIKA_BEST: "aio-pika on uvloop, calls without confirms",
+    LAPIN: "native lapin",
     "plain": "hand-written Python (socket + msgpack)",
     "uvloop_msgpack": "hand-written uvloop + msgpack",
     "rpyc_peer": "RPyC",
@@ -200,6 +211,60 @@ def hub() -> Iterator[Row]:
     yield row(TWO_CORES, title, "hub-noise", "cost", at_most=0.2)
 
 
+def fabric() -> Iterator[Row]:
+    """At a broker, beside the original, the library it is made of, and the one that ours is made of."""
+
+    def row(
+        title: str, measure: str, other: Term, placement: str = TWO_CORES, how: str = "", **reach: float | None
+    ) -> Row:
+        ours = Term(OURS_FABRIC, measure, other.figure)
+        return Row("fabric", placement, f"{title}, × {TITLES[other.contender]}{how}", ours, other, **reach)  # type: ignore[arg-type]
+
+    for placement in ALL:
+        asked = placement == TWO_CORES
+        title, theirs = "call through the broker, p50", "get-asyncio"
+        yield row(title, "get-asyncio", Term(FABRIC, theirs, "p50"), placement, at_most=0.5 if asked else None)
+        yield row(f"{title}, `async def`", "coroutine-asyncio", Term(AIO_PIKA, theirs, "p50"), placement)
+        yield row(f"{title}, `async def`", "coroutine-asyncio", Term(LAPIN, "get", "p50"), placement)
+        title, theirs = "100 calls in flight through the broker, rate", "inflight-asyncio"
+        yield row(title, "inflight-asyncio", Term(FABRIC, theirs, "rate"), placement, at_least=10 if asked else None)
+        title, ours = f"{title}, `async def`", "coroutines-asyncio"
+        yield row(title, ours, Term(AIO_PIKA, theirs, "rate"), placement, at_least=4 if asked else None)
+        yield row(title, ours, Term(AIO_PIKA_BEST, "inflight-uvloop", "rate"), placement)
+        yield row(title, ours, Term(LAPIN, "inflight", "rate"), placement)
+    for window, reach in ((1, 1.2), (100, 2.5), (1000, 4)):
+        title, measure = f"1 KiB published, {window:,} unconfirmed at a time, rate", f"publish{window}-asyncio"
+        yield row(title, measure, Term(AIO_PIKA, measure, "rate"), at_least=reach)
+        yield row(title, measure, Term(AIO_PIKA_BEST, f"publish{window}-uvloop", "rate"))
+        yield row(title, measure, Term(LAPIN, f"publish{window}", "rate"))
+    one, several = Term(AIO_PIKA, "each-asyncio", "rate"), Term(AIO_PIKA, "coalesced-asyncio", "rate")
+    title, measure = "1 KiB delivered, the callback acknowledges each, rate", "each-asyncio"
+    yield row(title, measure, one, at_least=1.6)
+    yield row(title, measure, Term(LAPIN, "each", "rate"))
+    title, measure = "1 KiB delivered, the engine acknowledges what callbacks are done with, rate", "coalesced-asyncio"
+    yield row(title, measure, one, at_least=3, how=", whose callback acknowledges each")
+    yield row(title, measure, several, how=", whose callback acknowledges every 50")
+    yield row(title, measure, Term(LAPIN, "coalesced", "rate"), how=", acknowledging every 50")
+    yield Row(
+        "fabric",
+        TWO_CORES,
+        "memory from the 100th to the 1,000th reconnect to the broker",
+        Term(OURS_FABRIC, "reconnects", "growth"),
+        at_most=1,
+        unit="MB",
+        alone=True,
+    )
+
+
 def all_rows() -> list[Row]:
     """Every row, in the order of the table."""
-    return [*calls(), *threads(), *in_flight(), *others(), *resources(), *hub()]
+    return [*calls(), *threads(), *in_flight(), *others(), *resources(), *hub(), *fabric()]
+
+
+def apart(rows: list[Row]) -> Iterator[list[Row]]:
+    """Those that are measured at one time: nobody else's figures have a broker beside them."""
+    for alone in (False, True):
+        for at_a_broker in (False, True):
+            part = [row for row in rows if (row.alone, row.ours.contender in AT_A_BROKER) == (alone, at_a_broker)]
+            if part:
+                yield part

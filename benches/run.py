@@ -13,7 +13,7 @@ import outcome
 import rounds
 from placement import ALL, ONE_CORE, TWO_CORES, cores
 from quiet import Snapshot, Verdict
-from rows import OURS, OURS_HUB, Row, all_rows
+from rows import AT_A_BROKER, OURS, OURS_FABRIC, OURS_HUB, Row, all_rows, apart
 
 SITTINGS = 3
 RESULTS = Path(__file__).with_name("results")
@@ -54,7 +54,7 @@ def tell(text: str) -> None:
 
 def measure(rows: list[Row], asked: argparse.Namespace) -> outcome.Outcome:
     """Takes every row's measures, one placement after the other."""
-    program = limits.build() if any(name in limits.LANES for _, name, _ in rounds.keys(rows)) else None
+    programs = limits.build({name for _, name, _ in rounds.keys(rows) if name in limits.LANES})
     taken: dict[str, rounds.Taken] = {}
     missing: dict[str, str] = {}
     places: dict[str, dict[str, object]] = {}
@@ -64,27 +64,26 @@ def measure(rows: list[Row], asked: argparse.Namespace) -> outcome.Outcome:
             continue
         before = Snapshot.take()
         taken[placement] = {}
-        for alone in (False, True):
-            part = [row for row in here if row.alone is alone]
-            if not part:
-                continue
+        for part in apart(here):
             # A process's own luck (where its pages lie) moves its figures by a tenth: so it starts several times.
-            sittings = 1 if asked.quick or alone else min(SITTINGS, asked.rounds)
+            sittings = 1 if asked.quick or part[0].alone else min(SITTINGS, asked.rounds)
             for sitting in range(sittings):
                 share = asked.rounds // sittings + (sitting < asked.rounds % sittings)
-                found, lost = rounds.measure(rounds.keys(part), placement, share, asked.seconds, program, tell)
+                found, lost = rounds.measure(rounds.keys(part), placement, share, asked.seconds, programs, tell)
                 for key, figures in found.items():
                     taken[placement].setdefault(key, []).extend(figures)
                 missing |= lost
         verdict = Verdict.between(before, Snapshot.take())
         places[placement] = verdict.as_json() | {"said": str(verdict)}
         tell(f"{placement}: {verdict}")
-    contenders = {name for keys in taken.values() for _, name, _ in keys if name not in limits.LANES}
-    used = [used for name in contenders for used in importlib.import_module(f"peers.{name}").DISTRIBUTIONS]
+    contenders = {name for keys in taken.values() for _, name, _ in keys}
+    used = [
+        used for name in contenders - {*limits.LANES} for used in importlib.import_module(f"peers.{name}").DISTRIBUTIONS
+    ]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine.describe(),
-        "versions": machine.versions(used),
+        "versions": machine.versions(used) | (machine.broker() if contenders & {*AT_A_BROKER} else {}),
         "settings": {"rounds": asked.rounds, "seconds": asked.seconds, "quick": asked.quick},
         "placements": places,
         "missing": missing,
@@ -120,7 +119,7 @@ def main() -> int:
         print("\n".join([*outcome.heading(result), "", *outcome.table(result)]))
     if not asked.no_save:
         tell(f"saved: {save(result, asked)}")
-    lacking = {name: why for name, why in result["missing"].items() if name.split()[0] in (OURS, OURS_HUB)}
+    lacking = {name: why for name, why in result["missing"].items() if name.split()[0] in (OURS, OURS_HUB, OURS_FABRIC)}
     for name, why in lacking.items():
         tell(f"Ironbridge could not be measured: {name}: {why}")
     return 1 if lacking else 0
