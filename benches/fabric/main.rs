@@ -28,7 +28,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let outcome = parse(env::args().skip(1)).and_then(|options| runtime?.block_on(measure(&options)));
     if let Err(error) = outcome {
         eprintln!("fabric: {error}");
