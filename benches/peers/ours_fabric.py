@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import contract
 import reconnecting
@@ -80,9 +80,7 @@ class LoopClient:
             tally.count += 1
             await message.ack()
 
-        subscription = self.amq.subscribe_data(queue, TAKEN, take, durable=True, ack="manual", prefetch=PREFETCH)
-        await subscription
-        return subscription.cancel
+        return await self.subscribe(queue, take, ack="manual")
 
     async def coalesced(self, queue: str, tally: Tally) -> Stop:
         """A message is acknowledged when its callback has returned."""
@@ -90,8 +88,15 @@ class LoopClient:
         async def take(message: IncomingMessage) -> None:
             tally.count += 1
 
-        subscription = self.amq.subscribe_data(queue, TAKEN, take, durable=True, prefetch=PREFETCH)
-        await subscription
+        return await self.subscribe(queue, take, ack="auto")
+
+    async def subscribe(
+        self, queue: str, take: Callable[[IncomingMessage], Awaitable[None]], ack: Literal["auto", "manual"]
+    ) -> Stop:
+        """Takes from the queue of that name, until told to stop."""
+        subscription = await self.amq.subscribe_data(
+            "bench", TAKEN, take, queue=queue, durable=True, ack=ack, prefetch=PREFETCH
+        )
         return subscription.cancel
 
     async def close(self) -> None:
