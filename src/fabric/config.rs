@@ -14,6 +14,8 @@ pub struct Config {
     pub identity: Identity,
     /// What exchanges and queues are called.
     pub names: Names,
+    /// The data exchanges' last part.
+    pub data_suffix: String,
     /// The bounds.
     pub limits: FabricLimits,
     /// How often this service says that it is there; `None`: never.

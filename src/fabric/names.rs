@@ -61,6 +61,14 @@ pub fn data_exchange(domain: &str, suffix: &str) -> Result<String> {
     checked("the data exchange", format!("{domain}.{suffix}"))
 }
 
+/// The queue of a domain's subscribers of one name. One that bore the name alone would be shared with other domains'.
+///
+/// # Errors
+/// `Configuration` when the name is too long for the wire.
+pub fn data_queue(exchange: &str, subscriber: &str) -> Result<String> {
+    checked("the subscriber's queue", format!("{exchange}.{subscriber}"))
+}
+
 /// A domain's log records.
 #[must_use]
 pub fn log_exchange(domain: &str) -> String {

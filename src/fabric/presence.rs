@@ -5,9 +5,9 @@ mod roster;
 
 use std::sync::Arc;
 
-use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 
+use super::config::Config;
 use super::consume::{Arrived, Binding, QueueSpec, Receive};
 use super::context::Context;
 pub(crate) use beat::{Beat, Own};
@@ -31,26 +31,20 @@ impl Listener {
     /// The queue of this connector alone, so that services of one identity do not take each other's news.
     pub(crate) fn queue(context: &Context) -> QueueSpec {
         let exchange = &context.config.names.discovery_exchange;
-        QueueSpec {
-            name: String::new(),
-            options: QueueDeclareOptions {
-                exclusive: true,
-                auto_delete: true,
-                ..QueueDeclareOptions::default()
-            },
-            arguments: FieldTable::default(),
-            bindings: [KEEP_ALIVE, GOODBYE, WHO_IS_THERE].map(|kind| binding(exchange, kind, &[])).into(),
-            companions: Vec::new(),
-            prefetch: 1_000,
-            no_ack: true,
-            offset: None,
-            filter: None,
-        }
+        QueueSpec::of_one([KEEP_ALIVE, GOODBYE, WHO_IS_THERE].map(|kind| binding(exchange, kind, &[])).into())
     }
 }
 
+/// A queue for the keep-alives of these services.
+#[must_use]
+pub fn keep_alives(config: &Config, domain: Option<&str>, kind: Option<&str>, id: Option<&str>) -> QueueSpec {
+    let parts = [("service_domain", domain), ("service_type", kind), ("service_id", id)];
+    let wanted: Vec<_> = parts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    QueueSpec::of_one(vec![binding(&config.names.discovery_exchange, KEEP_ALIVE, &wanted)])
+}
+
 /// Messages of a kind, of services that these headers name.
-pub(crate) fn binding(exchange: &str, kind: &str, more: &[(&str, &str)]) -> Binding {
+fn binding(exchange: &str, kind: &str, more: &[(&str, &str)]) -> Binding {
     let mut arguments = FieldTable::default();
     for (name, value) in [("x-match", "all"), ("msg_type", kind)].iter().chain(more) {
         arguments.insert((*name).into(), AMQPValue::LongString((*value).into()));

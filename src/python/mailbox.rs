@@ -84,6 +84,15 @@ impl<T: Send> Mailbox<T> {
         std::mem::take(&mut held.items)
     }
 
+    /// Takes out what the loop has not taken, of a kind.
+    pub(crate) fn take_if(&self, is_wanted: impl Fn(&T) -> bool) -> VecDeque<T> {
+        let mut held = self.held().lock();
+        let (taken, left): (VecDeque<T>, VecDeque<T>) =
+            std::mem::take(&mut held.items).into_iter().partition(is_wanted);
+        held.items = left;
+        taken
+    }
+
     /// What the loop is to watch.
     pub(crate) fn fd(&self) -> RawFd {
         self.bell.as_fd().as_raw_fd()

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 
 use crate::core::platform::fork::ForkLocal;
 
-pub(crate) use calling::call;
+pub(crate) use calling::{call, call_in};
 pub(crate) use lane::Lane;
 use pool::Pool;
 

@@ -72,7 +72,30 @@ impl Offset {
     }
 }
 
+/// For one's own queue, whose messages are small and need no acknowledgement.
+const OWN_PREFETCH: u16 = 1_000;
+
 impl QueueSpec {
+    /// A queue of one listener alone, which goes with its connection.
+    #[must_use]
+    pub fn of_one(bindings: Vec<Binding>) -> Self {
+        Self {
+            name: String::new(),
+            options: QueueDeclareOptions {
+                exclusive: true,
+                auto_delete: true,
+                ..QueueDeclareOptions::default()
+            },
+            arguments: FieldTable::default(),
+            bindings,
+            companions: Vec::new(),
+            prefetch: OWN_PREFETCH,
+            no_ack: true,
+            offset: None,
+            filter: None,
+        }
+    }
+
     /// The place of a message in its stream.
     #[must_use]
     pub fn offset_of(delivery: &Delivery) -> Option<u64> {

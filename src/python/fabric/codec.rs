@@ -48,6 +48,15 @@ impl Codec {
         }
     }
 
+    /// The codec that a message was written with: it is answered in the same.
+    pub(crate) fn of(content_type: Option<&str>, body: &[u8]) -> Self {
+        if body.starts_with(&GZIP) || content_type == Some(Self::Gzip.content_type()) {
+            Self::Gzip
+        } else {
+            Self::Json
+        }
+    }
+
     /// What a message says of its body.
     pub(crate) fn content_type(self) -> &'static str {
         match self {

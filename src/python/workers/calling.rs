@@ -40,8 +40,21 @@ pub(crate) fn call<'py>(
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    call_in(&fresh_context(function.py())?, function, args, kwargs)
+}
+
+/// The same in this context.
+///
+/// # Errors
+/// What the function raises.
+pub(crate) fn call_in<'py>(
+    context: &Bound<'py, PyAny>,
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = function.py();
-    let run = fresh_context(py)?.getattr(intern!(py, "run"))?;
+    let run = context.getattr(intern!(py, "run"))?;
     let all = PyTuple::new(py, std::iter::once(function.clone()).chain(args.iter()).collect::<Vec<_>>())?;
     let kwargs = kwargs.map_or(std::ptr::null_mut(), Bound::as_ptr);
     let stay = Stay;

@@ -1,0 +1,1 @@
+"""What the fabric's face is made of."""

@@ -1,0 +1,122 @@
+"""How a connector is set up: what is given, then the environment, then the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationError
+from .errors import IdentityError
+
+DEFAULT_URI = "amqp://guest:guest@localhost/"
+
+
+def native(
+    uri: str | None,
+    domain: str,
+    kind: str,
+    service_id: str,
+    *,
+    version: str | None,
+    keep_alive: float | None,
+    time_to_live: float,
+    discovery_exchange: str | None,
+    tls: tuple[str | Path | None, str | Path | None, str | Path | None],
+    codec: str,
+    workers: int | None,
+    compatible: bool,
+) -> dict[str, Any]:
+    """What the engine is given.
+
+    Raises:
+        ConfigurationError: something cannot be.
+    """
+    ca, certificate, key = tls
+    return {
+        "uri": text("amqp_uri", DEFAULT_URI if uri is None else uri),
+        "domain": part("service_domain", domain),
+        "kind": part("service_type", kind),
+        "id": part("service_id", service_id),
+        "version": None if version is None else text("service_version", version),
+        "keep_alive": keep_alive,
+        "time_to_live": time_to_live,
+        "discovery_exchange": discovery_exchange or os.environ.get("DISCOVERY_EXCHANGE_NAME") or "msc.discovery",
+        "data_suffix": os.environ.get("DATA_EXCHANGE_NAME") or "data",
+        "tls_ca": ca,
+        "tls_cert": certificate,
+        "tls_key": key,
+        "codec": codec,
+        "compatible": compatible,
+        "workers": min(32, (os.cpu_count() or 1) + 4) if workers is None else count("workers", workers),
+    }
+
+
+def part(name: str, value: object) -> str:
+    """A part of an identity. Its letters are the engine's to look at; what it is, is looked at here.
+
+    Raises:
+        IdentityError: it is no text.
+    """
+    if not isinstance(value, str):
+        raise IdentityError(f"{name} is a text of 1 to 63 of A-Z, a-z, 0-9, - and _, not {value!r}")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """A text that is given."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} is a text, not {value!r}")
+    return value
+
+
+def count(name: str, value: object, most: int = 65_535) -> int:
+    """A number of things, from 1 up."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigurationError(f"{name} is a whole number from 1 to {most}, not {value!r}")
+    return value
+
+
+def seconds(name: str, value: object, least: float = 0.0) -> float:
+    """A time in seconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 1e9:
+        raise ConfigurationError(f"{name} is a time in seconds from {least} up, not {value!r}")
+    return float(value)
+
+
+def keep_alive(value: object) -> float | None:
+    """How often a service says that it is there; the originals take True for 1, and nothing or less for never."""
+    if value is None or value is False or (isinstance(value, (int, float)) and value <= 0):
+        return None
+    return 1.0 if value is True else seconds("keep_alive_seconds", value, 0.01)
+
+
+def time_to_live(given: object) -> float:
+    """How long a service is listed after it was last heard; env `DISCOVERY_CACHE_TTL`."""
+    if given is not None:
+        return seconds("discovery_cache_ttl", given, 0.01)
+    return seconds("DISCOVERY_CACHE_TTL", _number("DISCOVERY_CACHE_TTL", 5.0), 0.01)
+
+
+def bounds(given: Mapping[str, float] | None, **named: float | None) -> dict[str, float]:
+    """The engine's bounds: options, then those that have an argument of their own, then the originals' environment."""
+    found: dict[str, float] = {}
+    if "MAX_DISCOVERY_CACHE_ENTRIES" in os.environ:
+        found["max_services"] = _number("MAX_DISCOVERY_CACHE_ENTRIES", 0.0)
+    found.update({name: float(value) for name, value in named.items() if value is not None})
+    for name, value in (given or {}).items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigurationError(f"options[{name!r}] is a number, not {value!r}")
+        found[name] = float(value)
+    return found
+
+
+def _number(variable: str, default: float) -> float:
+    said = os.environ.get(variable)
+    if said is None:
+        return default
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigurationError(f"{variable}={said!r} in the environment is no number") from None

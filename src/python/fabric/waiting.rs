@@ -1,0 +1,175 @@
+//! How something that was begun ends: as a future on the loop's thread, as a value anywhere else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use super::codec;
+use super::shared::{Event, Shared, helper};
+use crate::core::error::{Code, Error, Result};
+use crate::fabric::Done;
+use crate::fabric::calls::Reply;
+use crate::fabric::connector::Leftover;
+use crate::fabric::wire::Kind;
+use crate::python::errors::raise;
+use crate::python::mailbox::Slot;
+use crate::python::signals::Signals;
+
+/// What came of it.
+pub(super) enum Told {
+    Nothing,
+    Reply(Reply),
+    Leftover(Leftover),
+}
+
+impl From<()> for Told {
+    fn from((): ()) -> Self {
+        Self::Nothing
+    }
+}
+
+impl From<Reply> for Told {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+impl From<Leftover> for Told {
+    fn from(leftover: Leftover) -> Self {
+        Self::Leftover(leftover)
+    }
+}
+
+/// A future, and what is to become of it.
+pub(super) struct Ended {
+    pub(super) future: Py<PyAny>,
+    pub(super) outcome: Result<Told>,
+}
+
+impl Ended {
+    /// On the loop's thread. A future that was cancelled wants nothing.
+    pub(super) fn tell(self, py: Python<'_>, shared: &Shared) {
+        let future = self.future.bind(py);
+        let outcome = match self.outcome {
+            Ok(told) => told.value(py, shared),
+            Err(error) => Err(raise(py, &error)),
+        };
+        let _ = match outcome {
+            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
+        };
+    }
+}
+
+impl Told {
+    pub(super) fn value<'py>(self, py: Python<'py>, shared: &Shared) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Self::Nothing => Ok(py.None().into_bound(py)),
+            Self::Reply(reply) => value_of(py, &reply, shared),
+            Self::Leftover(left) => Ok((left.data, left.logs, left.calls).into_pyobject(py)?.into_any()),
+        }
+    }
+}
+
+/// What a call returned.
+///
+/// # Errors
+/// What it raised.
+fn value_of<'py>(py: Python<'py>, reply: &Reply, shared: &Shared) -> PyResult<Bound<'py, PyAny>> {
+    let value = codec::decode(py, &reply.body, reply.content_type.as_deref(), &shared.limits)?;
+    if reply.kind == Kind::Result {
+        return Ok(value);
+    }
+    static OF_REPLY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let of_reply = helper(py, &OF_REPLY, "ironbridge._fabric.failures", "of_reply")?;
+    Err(PyErr::from_value(of_reply.call1((value,))?))
+}
+
+/// Begins something and gives what it comes to: an awaitable on the loop's thread, the value itself on others, which
+/// wait without the GIL. `until` bounds such a wait, where the engine has no deadline of its own for it; `give_up` is
+/// called when a signal ended it.
+///
+/// # Errors
+/// What `begin` refuses, and on other threads what it comes to.
+pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    until: Option<Duration>,
+    begin: impl FnOnce(Done<T>) -> Result<u64>,
+    give_up: impl FnOnce(u64),
+) -> PyResult<Bound<'py, PyAny>> {
+    if shared.is_on_loop() {
+        return begin_on_loop(py, shared, begin);
+    }
+    let slot = Arc::new(Slot::new());
+    let filled = Arc::clone(&slot);
+    let done: Done<T> = Box::new(move |outcome| drop(filled.fill(outcome.map(Into::into))));
+    let number = begin(done).map_err(|error| raise(py, &error))?;
+    let until = until.map(|time| Instant::now() + time);
+    match slot.wait(py, until, &Signals::default()) {
+        Ok(Some(Ok(told))) => told.value(py, shared),
+        Ok(Some(Err(error))) => Err(raise(py, &error)),
+        Ok(None) => {
+            give_up(number);
+            Err(raise(py, &Error::new(Code::DeadlineExceeded, "it was not done in time")))
+        }
+        Err(error) => {
+            give_up(number);
+            Err(error)
+        }
+    }
+}
+
+fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    begin: impl FnOnce(Done<T>) -> Result<u64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Some(future) = new_future(py, shared)? else {
+        return Err(raise(py, &Error::new(Code::ServiceUnavailable, NOT_OPEN)));
+    };
+    let (kept, teller) = (future.clone().unbind(), Arc::clone(shared));
+    let done: Done<T> = Box::new(move |outcome| {
+        let outcome = outcome.map(Into::into);
+        drop(teller.mailbox.push(Event::Ended(Ended { future: kept, outcome })));
+    });
+    begin(done).map_err(|error| raise(py, &error))?;
+    Ok(future)
+}
+
+/// What is told of a connector that was never opened.
+pub(super) const NOT_OPEN: &str =
+    "the connector is not open: await open() first, or use it in a `with` or `async with` block";
+
+fn new_future<'py>(py: Python<'py>, shared: &Shared) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let event_loop = shared.place.lock().event_loop.as_ref().map(|event_loop| event_loop.bind(py).clone());
+    event_loop.map(|event_loop| event_loop.call_method0(intern!(py, "create_future"))).transpose()
+}
+
+/// Done already, and can be awaited all the same.
+#[pyclass(frozen, name = "Ready", module = "ironbridge._engine")]
+pub(super) struct Ready(Py<PyAny>);
+
+impl Ready {
+    pub(super) fn new(value: Py<PyAny>) -> Self {
+        Self(value)
+    }
+}
+
+#[pymethods]
+impl Ready {
+    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
+        Err(pyo3::exceptions::PyStopIteration::new_err((self.0.clone_ref(py),)))
+    }
+}
