@@ -76,7 +76,8 @@ impl Address {
             "amqps" => true,
             other => return Err(bad(&format!("{other}:// is no protocol of a broker"))),
         };
-        if url.fragment().is_some() || url.path().contains('@') {
+        let path = raw_path(text);
+        if url.fragment().is_some() || path.contains('@') {
             return Err(bad("a sign in it ends a part too early"));
         }
         let host = decoded("host", url.host_str().unwrap_or_default())?;
@@ -94,7 +95,7 @@ impl Address {
                 None if tls => 5671,
                 None => 5672,
             },
-            vhost: vhost(url.path())?,
+            vhost: vhost(path)?,
             heartbeat: None,
             timeout: None,
             name: None,
@@ -273,10 +274,17 @@ fn or_guest(text: String) -> String {
     if text.is_empty() { GUEST.to_owned() } else { text }
 }
 
+/// The path as it is written: one that was read is also cleaned, of `.` and `..`, which vhosts may be called.
+fn raw_path(text: &str) -> &str {
+    let behind = text.split_once("://").map_or("", |(_, behind)| behind.trim_end());
+    let before_query = behind.split(['?', '#']).next().unwrap_or_default();
+    before_query.split_once('/').map_or("", |(_, path)| path)
+}
+
 /// No path and `/` are the vhost `/`, as in every client that users come from, although the specification of the URI
 /// reads the second as a vhost without a name.
 fn vhost(path: &str) -> Result<String> {
-    let vhost = decoded("vhost", path.strip_prefix('/').unwrap_or(path))?;
+    let vhost = decoded("vhost", path)?;
     if vhost.len() > LONGEST_VHOST {
         return Err(bad(&format!("its vhost has {} bytes, of {LONGEST_VHOST} at most", vhost.len())));
     }
