@@ -59,7 +59,7 @@ pub fn classify(error: &lapin::Error, doing: &str, at: &Address) -> (Error, Caus
 /// What the broker said, by its number and, where one number means many things, by its words.
 fn protocol(told: &AMQPError, at: &Address) -> (Code, Cause, String) {
     use Cause::{Final, Retry};
-    let words = told.get_message().as_str();
+    let words = told.get_message().as_str().trim_end_matches('.');
     let has = |part: &str| words.contains(part);
     let (code, cause, advice) = match told.get_id() {
         403 if has("in exclusive use") => (Code::ServiceUnavailable, Retry, "another consumer holds it".to_owned()),

@@ -28,7 +28,7 @@ fn what_the_broker_says_is_told_with_who_must_do_what() {
     for (number, words, code, cause, advice) in [
         (
             403,
-            "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
+            "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN",
             Code::Authentication,
             Final,
             "password",
