@@ -6,6 +6,7 @@ pub(crate) mod coroutine;
 pub(crate) mod errors;
 #[cfg(feature = "amqp")]
 pub(crate) mod fabric;
+pub(crate) mod forked;
 #[cfg(feature = "zmq")]
 pub(crate) mod hub;
 pub(crate) mod json;

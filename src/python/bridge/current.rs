@@ -14,9 +14,9 @@ use crate::bridge::server::pool::Lent;
 use crate::bridge::server::seat::Seat;
 use crate::core::deadline::Deadline;
 use crate::core::error::Error;
+use crate::python::forked::Here;
 
 use super::event_loop::EventLoop;
-use super::forked::Here;
 use super::host::PyHost;
 
 thread_local! {

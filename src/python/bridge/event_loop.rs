@@ -17,10 +17,10 @@ use crate::bridge::server::connection::Connection;
 use crate::bridge::server::engine::Engine;
 use crate::bridge::server::host::Answer;
 use crate::python::coroutine::{self, fresh_context};
+use crate::python::forked::Here;
 use crate::python::value::OutBuffer;
 
 use super::current::{self, Watch};
-use super::forked::Here;
 use super::host::{PyHost, describe, log, refusal};
 
 thread_local! {

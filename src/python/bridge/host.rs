@@ -14,13 +14,13 @@ use crate::bridge::server::host::{Answer, EndpointKind, Host, Seated};
 use crate::core::error::{Code, Error, Fate, Result};
 use crate::core::limits::Limits;
 use crate::python::coroutine::fresh_context;
+use crate::python::forked::Here;
 use crate::python::value::{Classes, Encoder, InBuffer, OutBuffer, canonical, decode_arguments, encode};
 
 use super::allocate::Objects;
 use super::contexts;
 use super::current::{self, OnThread, Serving, Watch};
 use super::event_loop::EventLoop;
-use super::forked::Here;
 
 /// An endpoint: what to call.
 pub(super) enum Target {

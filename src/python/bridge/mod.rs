@@ -7,7 +7,6 @@ mod connected;
 mod contexts;
 mod current;
 mod event_loop;
-mod forked;
 mod host;
 mod link;
 mod options;

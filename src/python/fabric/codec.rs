@@ -117,8 +117,9 @@ pub(crate) fn decode<'py>(
 }
 
 fn is_foreign(content_type: &str) -> bool {
-    let known = [Codec::Json, Codec::Gzip].map(Codec::content_type);
-    !content_type.is_empty() && !known.contains(&content_type)
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    !kind.is_empty()
+        && ![Codec::Json, Codec::Gzip].iter().any(|own| own.content_type().eq_ignore_ascii_case(kind))
 }
 
 fn rejected(message: impl Into<String>) -> Error {

@@ -5,6 +5,7 @@ use pyo3::types::{PyDict, PyTuple};
 use pyo3::{ffi, intern};
 
 use crate::python::coroutine::fresh_context;
+use crate::python::forked::Here;
 
 unsafe extern "C-unwind" {
     /// Declared here once more, as one that may unwind.
@@ -31,7 +32,7 @@ impl Drop for Stay {
 ///
 /// Up to Python 3.13 an interpreter that has ended makes a thread that comes back to it exit, by unwinding its stack.
 /// That would tear through the engine's frames and abort the process, so the thread stays here instead, holding
-/// nothing that others wait for, until the process has ended.
+/// nothing that others wait for, until the process has ended. A child that the function has forked ends with it.
 ///
 /// # Errors
 /// What the function raises.
@@ -57,10 +58,13 @@ pub(crate) fn call_in<'py>(
     let run = context.getattr(intern!(py, "run"))?;
     let all = PyTuple::new(py, std::iter::once(function.clone()).chain(args.iter()).collect::<Vec<_>>())?;
     let kwargs = kwargs.map_or(std::ptr::null_mut(), Bound::as_ptr);
+    let here = Here::now();
     let stay = Stay;
     // SAFETY: a live callable, a tuple, and a dict or null; the result is a new reference, or null with an exception.
     let result = unsafe { PyObject_Call(run.as_ptr(), all.as_ptr(), kwargs) };
     std::mem::forget(stay);
     // SAFETY: as above.
-    unsafe { Bound::from_owned_ptr_or_err(py, result) }
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, result) };
+    here.end_child(py, &result);
+    result
 }

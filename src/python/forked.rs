@@ -1,5 +1,5 @@
-//! A child that an endpoint has forked, and that comes back from the endpoint. It is a copy of one thread of the
-//! daemon: it must serve none of its parent's callers, so there it ends, as a program that has run to its end.
+//! A child that user code has forked, and that comes back from there to a thread of the engine's. It is a copy of that
+//! one thread: it must serve none of its parent's callers, so there it ends, as a program that has run to its end.
 
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
@@ -8,23 +8,23 @@ use crate::core::platform::fork::generation;
 
 /// Remembers which process it is.
 #[derive(Clone, Copy)]
-pub(super) struct Here(u64);
+pub(crate) struct Here(u64);
 
 impl Here {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self(generation())
     }
 
     /// Ends the process if it is a child that was forked since, with the status that `outcome` asks for.
     #[inline]
-    pub(super) fn end_child<T>(self, py: Python<'_>, outcome: &PyResult<T>) {
+    pub(crate) fn end_child<T>(self, py: Python<'_>, outcome: &PyResult<T>) {
         if self.0 != generation() {
             end(py, outcome.as_ref().err());
         }
     }
 
     /// Whether this is still that process.
-    pub(super) fn is_same(self) -> bool {
+    pub(crate) fn is_same(self) -> bool {
         self.0 == generation()
     }
 }
