@@ -19,6 +19,10 @@ __all__ = [
     "HubServer",
     "Reply",
     "Server",
+    "_Lane",
+    "_Mailbox",
+    "_Slot",
+    "_Workers",
     "__version__",
     "_canonical",
     "_decode_arguments",
@@ -27,6 +31,10 @@ __all__ = [
     "_encode_arguments",
     "_encode_msgpack",
     "_encode_value",
+    "_fabric_decode",
+    "_fabric_encode",
+    "_fabric_table_read",
+    "_fabric_table_write",
     "_time_arguments",
     "_time_json",
     "after_fork_in_child",
@@ -446,3 +454,69 @@ def json_decode(data: bytes | str, **changes: int) -> Any:
     """
 
 def _time_json(value: object, rounds: int) -> tuple[float, float]: ...
+
+# The fabric's pieces by themselves, for tests.
+
+@final
+class _Workers:
+    """At most so many threads that run functions, each in a context of its own."""
+
+    def __new__(cls, most: int) -> Self: ...
+    def submit(self, function: Callable[[], object], dropped: Callable[[], object] | None = None) -> None:
+        """Leaves a function to run; `dropped` is called when it never will be."""
+
+    def submit_panic(self) -> None:
+        """Leaves a job that panics."""
+
+    def lane(self) -> _Lane: ...
+    def stop(self, grace: float) -> int:
+        """Takes no more, waits for what runs, and tells how much still does."""
+
+    def waiting(self) -> int: ...
+    def running(self) -> int: ...
+    def threads(self) -> int: ...
+
+@final
+class _Lane:
+    """Runs functions one after another, on threads that others use, too."""
+
+    def submit(self, function: Callable[[], object], dropped: Callable[[], object] | None = None) -> None: ...
+    def waiting(self) -> int: ...
+
+@final
+class _Mailbox:
+    """Objects for an event loop, which watches the descriptor."""
+
+    def __new__(cls) -> Self: ...
+    def push(self, item: object) -> bool:
+        """Whether it was taken: a closed box takes nothing."""
+
+    def drain(self) -> list[Any]: ...
+    def close(self) -> list[Any]: ...
+    def fileno(self) -> int: ...
+    def oldest_waiting(self) -> float | None: ...
+
+@final
+class _Slot:
+    """One object for a caller who blocks."""
+
+    def __new__(cls) -> Self: ...
+    def fill(self, value: object) -> bool:
+        """Whether it was taken: only the first is, and only while somebody may wait for it."""
+
+    def wait(self, timeout: float | None = None) -> Any: ...
+
+def _fabric_table_write(headers: object, *, single: bool = False) -> bytes:
+    """A table's bytes; `single` makes its floats four bytes long."""
+
+def _fabric_table_read(data: bytes) -> dict[str, Any]: ...
+def _fabric_encode(
+    value: object,
+    codec: str = "json",
+    *,
+    with_repr: bool = False,
+    **changes: int,
+) -> tuple[bytes, str]:
+    """A body and its content type."""
+
+def _fabric_decode(body: bytes, content_type: str | None = None, **changes: int) -> Any: ...
