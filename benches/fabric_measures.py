@@ -30,7 +30,7 @@ Publish: TypeAlias = Callable[[bytes], Awaitable[object]]
 """Publishes 1 KiB with the headers `SINK`; awaiting it waits for the broker's confirm."""
 Stop: TypeAlias = Callable[[], Awaitable[object]]
 Subscribe: TypeAlias = Callable[["Tally"], Awaitable[Stop]]
-"""Takes what carries `TAKEN` from a durable queue, and counts. Returns what ends it."""
+"""Takes what carries `TAKEN`, from a queue that goes with its last consumer, and counts. Returns what ends it."""
 
 
 class Tally:
@@ -59,11 +59,20 @@ def publishing(address: str, exchange: str, publish: Publish) -> Mapping[str, Me
 
 def taking(address: str, exchange: str, queue: str, subscribe: Subscribe) -> Measure:
     """Messages that a callback gets a second, from a queue that is full of them."""
+    fillers: list[Filler] = []
+
+    async def filler() -> Filler:
+        """Keeps the queue from one round to the next; the library has declared it, in its own way."""
+        if not fillers:
+            stop = await subscribe(Tally())
+            fillers.append(Filler(address))
+            fillers[0].hold(queue)
+            await stop()
+        return fillers[0]
 
     async def measure(seconds: float) -> Figures:
         enough = int(1.5 * seconds * PLENTY)
-        await (await subscribe(Tally()))()  # declares the queue, as the library does it
-        await asyncio.to_thread(fill, address, exchange, queue, enough)
+        await asyncio.to_thread((await filler()).fill, exchange, queue, TAKEN, enough)
         tally = Tally()
         stop = await subscribe(tally)
         await asyncio.sleep(seconds / 5)
@@ -76,10 +85,3 @@ def taking(address: str, exchange: str, queue: str, subscribe: Subscribe) -> Mea
         return figures
 
     return measure
-
-
-def fill(address: str, exchange: str, queue: str, count: int) -> None:
-    """Fills the queue up."""
-    filler = Filler(address)
-    filler.fill(exchange, queue, TAKEN, count)
-    filler.close()

@@ -48,6 +48,11 @@ class Filler:
         while (missing := count - self.length(queue)) > 0:
             self.stream.sendall(message * missing)
 
+    def hold(self, queue: str) -> None:
+        """Keeps a queue that goes with its last consumer: this one takes a single message, and never more."""
+        self.ask(commands.Basic.Qos(prefetch_count=1), "Basic.QosOk")
+        self.ask(commands.Basic.Consume(queue=queue), "Basic.ConsumeOk")
+
     def length(self, queue: str) -> int:
         """How many messages wait in it."""
         there = self.ask(commands.Queue.Declare(queue=queue, passive=True), "Queue.DeclareOk")
@@ -68,14 +73,16 @@ class Filler:
         self.stream.sendall(frame.marshal(request, channel))
 
     def wait(self, name: str) -> Any:
-        """The next method, which must be the one named."""
-        while len(self.unread) < 7 or len(self.unread) < int.from_bytes(self.unread[3:7]) + 8:
-            more = self.stream.recv(65536)
-            if not more:
-                raise ConnectionError(f"the broker closed the connection instead of {name}")
-            self.unread += more
-        used, _, method = cast("tuple[int, int, Any]", frame.unmarshal(self.unread))
-        self.unread = self.unread[used:]
-        if method.name != name:
-            raise RuntimeError(f"{method.name} instead of {name}: {getattr(method, 'reply_text', '')}")
-        return method
+        """The method of that name; the one message that is held may come before it."""
+        while True:
+            while len(self.unread) < 7 or len(self.unread) < int.from_bytes(self.unread[3:7]) + 8:
+                more = self.stream.recv(65536)
+                if not more:
+                    raise ConnectionError(f"the broker closed the connection instead of {name}")
+                self.unread += more
+            used, _, arrived = cast("tuple[int, int, Any]", frame.unmarshal(self.unread))
+            self.unread = self.unread[used:]
+            if arrived.name == name:
+                return arrived
+            if text := getattr(arrived, "reply_text", ""):
+                raise RuntimeError(f"{arrived.name} instead of {name}: {text}")

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lapin::Channel;
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::Failure;
@@ -18,7 +18,7 @@ const KEPT: i32 = 1000;
 pub(crate) async fn measure(channel: &Channel, window: usize, time: Duration) -> Result<String, Failure> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(KEPT));
-    bound(channel, QUEUE, arguments).await?;
+    bound(channel, QUEUE, QueueDeclareOptions::durable(), arguments).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let (properties, plain) = (message(QUEUE), BasicPublishOptions::default());
     let mut unconfirmed = VecDeque::with_capacity(window);

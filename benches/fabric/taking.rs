@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use lapin::Channel;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueuePurgeOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 
@@ -39,13 +39,13 @@ pub(crate) async fn measure(channel: &Channel, every: usize, time: Duration) -> 
 
 /// Puts in what the measure cannot use up.
 async fn fill(channel: &Channel, time: Duration) -> Result<(), Failure> {
-    bound(channel, QUEUE, FieldTable::default()).await?;
-    channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
+    let fleeting = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    bound(channel, QUEUE, fleeting, FieldTable::default()).await?;
     let (properties, plain) = (message(QUEUE), BasicPublishOptions::default());
     let mut left = time.as_secs_f64() * 1.2 * PLENTY;
     while left > 0.0 {
         channel.basic_publish(EXCHANGE.into(), "".into(), plain, &BODY, properties.clone()).await?.await?;
         left -= 1.0;
     }
-    bound(channel, QUEUE, FieldTable::default()).await // answered when all has arrived
+    bound(channel, QUEUE, fleeting, FieldTable::default()).await // answered when all has arrived
 }

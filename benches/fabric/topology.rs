@@ -11,10 +11,15 @@ pub(crate) const EXCHANGE: &str = "native.data";
 pub(crate) const BODY: [u8; 1024] = [b'x'; 1024];
 
 /// Declares `queue`, which gets the messages that `message(queue)` makes.
-pub(crate) async fn bound(channel: &Channel, queue: &str, arguments: FieldTable) -> Result<(), Failure> {
+pub(crate) async fn bound(
+    channel: &Channel,
+    queue: &str,
+    options: QueueDeclareOptions,
+    arguments: FieldTable,
+) -> Result<(), Failure> {
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Headers, durable, FieldTable::default()).await?;
-    channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments).await?;
+    channel.queue_declare(queue.into(), options, arguments).await?;
     let mut wanted = kind(queue);
     wanted.insert("x-match".into(), AMQPValue::LongString("all".into()));
     channel.queue_bind(queue.into(), EXCHANGE.into(), "".into(), QueueBindOptions::default(), wanted).await?;

@@ -87,7 +87,7 @@ class LoopClient:
         """Consumes on a channel of its own, until told to stop."""
         channel = await self.connection.channel()
         await channel.set_qos(prefetch_count=PREFETCH)
-        queue = await channel.declare_queue(QUEUE, durable=True)
+        queue = await channel.declare_queue(QUEUE, auto_delete=True)
         await queue.bind(EXCHANGE, "", arguments={"x-match": "all", **TAKEN})
         tag = await queue.consume(take)
 

@@ -94,9 +94,7 @@ class LoopClient:
         self, queue: str, take: Callable[[IncomingMessage], Awaitable[None]], ack: Literal["auto", "manual"]
     ) -> Stop:
         """Takes from the queue of that name, until told to stop."""
-        subscription = await self.amq.subscribe_data(
-            "bench", TAKEN, take, queue=queue, durable=True, ack=ack, prefetch=PREFETCH
-        )
+        subscription = await self.amq.subscribe_data("bench", TAKEN, take, queue=queue, ack=ack, prefetch=PREFETCH)
         return subscription.cancel
 
     async def close(self) -> None:
