@@ -6,6 +6,8 @@ Times are in seconds. Errors are those of `ironbridge.errors`.
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextvars import Context
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NotRequired, Self, TypedDict, final
 
@@ -15,8 +17,15 @@ __all__ = [
     "Call",
     "Client",
     "Endpoint",
+    "FabricCall",
+    "FabricConnector",
+    "FabricMethod",
+    "FabricSubscription",
     "HubMember",
     "HubServer",
+    "IncomingMessage",
+    "Processing",
+    "Ready",
     "Reply",
     "Server",
     "_Lane",
@@ -31,6 +40,7 @@ __all__ = [
     "_encode_arguments",
     "_encode_msgpack",
     "_encode_value",
+    "_fabric_call",
     "_fabric_decode",
     "_fabric_encode",
     "_fabric_table_read",
@@ -414,6 +424,340 @@ class HubServer:
 
     def stop(self, grace: float | None = None) -> None: ...
     def stats(self) -> dict[str, Any]: ...
+
+class _FabricSetup(TypedDict):
+    """What a connector is, and where its broker is; see `AmqBrokerConnector`."""
+
+    uri: str
+    domain: str
+    kind: str
+    id: str
+    version: str | None
+    keep_alive: float | None
+    time_to_live: float
+    discovery_exchange: str
+    data_suffix: str
+    tls_ca: str | Path | None
+    tls_cert: str | Path | None
+    tls_key: str | Path | None
+    codec: str
+    # Values that JSON has not are sent as their `repr`, as the original does.
+    compatible: bool
+    workers: int
+
+class _FabricSubscribed(TypedDict):
+    """What is subscribed to; see `AmqBrokerConnector.subscribe_data`."""
+
+    name: str
+    headers: Mapping[str, Any]
+    any: bool
+    domain: str
+    durable: bool
+    ack: Literal["auto", "manual", "none"]
+    prefetch: int
+    dead_letter: bool
+    max_deliveries: int | None
+    queue: str | None
+    stream: str | None
+    # "first", "last", "next", an offset, or a time in seconds since 1970 as a float.
+    replay: object
+
+class _FabricRetained(TypedDict):
+    """What a stream keeps; see `AmqBrokerConnector.retain_data`."""
+
+    stream: str
+    headers: Mapping[str, Any]
+    any: bool
+    max_age: float | None
+    max_bytes: int | None
+
+@final
+class FabricConnector:
+    """One connection to a broker, for one service.
+
+    What takes time gives a future on the thread of the loop that it is attached to; on any other thread it waits, and
+    gives the value.
+    """
+
+    def __new__(
+        cls,
+        given: _FabricSetup,
+        bounds: dict[str, float],
+        on_state: Callable[[Any, BaseException | None], object],
+        on_error: Callable[[BaseException, str], object],
+    ) -> Self:
+        """Connects to nothing yet. `bounds` are those of the table in docs/fabric.md, by name; `on_state(state, why)`
+        and `on_error(error, place)` are called on the loop's thread.
+
+        Raises:
+            ConfigurationError: something given cannot be.
+        """
+
+    @property
+    def fqn(self) -> str: ...
+    @property
+    def data_exchange(self) -> str: ...
+    @property
+    def address(self) -> str:
+        """The broker, without the password."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands now."""
+
+    def attach(self, event_loop: AbstractEventLoop) -> None:
+        """On the loop's thread: has it watch what the engine tells."""
+
+    def open(self) -> Future[None]:
+        """On the loop's thread. Done when the connection stands, or never will."""
+
+    def close(self, grace: float) -> Future[tuple[int, int, int]]:
+        """On the loop's thread. Done within `grace` seconds; tells how many messages and log records were left
+        unconfirmed, and how many calls were left running."""
+
+    def detach(self) -> None:
+        """On the loop's thread, after `close`: cancels the handlers that still run."""
+
+    def join(self, grace: float) -> int:
+        """On any thread but the loop's: waits for the engine's threads; tells how many handlers still run."""
+
+    def serve(
+        self, methods: Sequence[tuple[str, Callable[..., Any], bool, bool]], api: Sequence[str]
+    ) -> Future[None] | None:
+        """Serves methods, each `(name, function, is_coroutine, redeliver)`. `api` shows them with their parameters,
+        for other servers of the service to compare."""
+
+    def prepare(self, domain: str, kind: str, id: str) -> Future[None] | None:
+        """Has the exchange of a service ready."""
+
+    def services(
+        self, domain: str | None, kind: str | None
+    ) -> list[tuple[str, str, str, list[str], int, float, float, bool]]:
+        """Who is there: `(domain, type, id, versions, servers, uptime, last_seen, native)` each."""
+
+    def publish(
+        self,
+        data: bytes,
+        headers: Mapping[str, Any],
+        persistent: bool = False,
+        mandatory: bool = False,
+        expiration: float | None = None,
+        message_id: str | None = None,
+    ) -> Future[None] | None: ...
+    def subscribe(
+        self,
+        given: _FabricSubscribed,
+        callback: Callable[[IncomingMessage], object],
+        is_coroutine: bool,
+        name: str,
+    ) -> tuple[FabricSubscription, Future[None] | None]:
+        """The subscription, and what is done when it has begun."""
+
+    def subscribe_keep_alives(
+        self,
+        callback: Callable[[dict[str, Any]], object],
+        is_coroutine: bool,
+        domain: str | None = None,
+        kind: str | None = None,
+        id: str | None = None,
+    ) -> tuple[FabricSubscription, Future[None] | None]: ...
+    def follow_logs(
+        self,
+        callback: Callable[[IncomingMessage], object],
+        is_coroutine: bool,
+        domain: str,
+        level: str | None = None,
+        kind: str | None = None,
+        id: str | None = None,
+    ) -> tuple[FabricSubscription, Future[None] | None]: ...
+    def retain(self, given: _FabricRetained) -> Future[None] | None: ...
+    def log(self, level: str, text: str, headers: Mapping[str, Any]) -> None:
+        """Sends a log record. From any thread; waits for nothing."""
+
+    def stats(self) -> dict[str, int]: ...
+    def _told(self) -> None:
+        """On the loop's thread: the engine has something to tell."""
+
+@final
+class FabricSubscription:
+    """A subscription, of whichever kind."""
+
+    def stop(self) -> Future[None] | None:
+        """Takes no message any more."""
+
+    def stats(self) -> tuple[int, int, int, int, int]:
+        """`(received, acknowledged, rejected, filtered, open)`."""
+
+@final
+class FabricMethod:
+    """One method of one service; calling it sends the call.
+
+    Raises:
+        RemoteExecutionError: the method raised.
+        EndpointNotFound: the service is there, and has no such method.
+        ServiceUnavailable: nobody serves it, or no server has a version that was asked for.
+        DeadlineExceeded: no answer in time; `fate` says whether it may have run.
+        ConnectionLost: the connection ended during the call, which is not idempotent.
+        PayloadError: an argument cannot cross; the message names the path to it.
+        Overloaded: a bound is reached; nothing ran.
+    """
+
+    def __new__(
+        cls,
+        connector: FabricConnector,
+        service: tuple[str, str, str],
+        name: str,
+        *,
+        binder: Callable[..., dict[str, Any]] | None = None,
+        timeout: float | None = None,
+        idempotent: bool = False,
+        version: str | None = None,
+    ) -> Self:
+        """`service` is `(domain, type, id)`; `binder` gives positional arguments their names.
+
+        Raises:
+            ConfigurationError: a name, the time or the range of versions cannot be.
+        """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
+class FabricCall:
+    """The call that the running method serves.
+
+    Attributes:
+        method: the method's name.
+        redelivered: whether it may have been begun before, by a server that went away.
+        correlation_id: what its caller calls it.
+        caller: `DOMAIN.TYPE.ID` of a caller of this make.
+    """
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def redelivered(self) -> bool: ...
+    @property
+    def correlation_id(self) -> str | None: ...
+    @property
+    def caller(self) -> str | None: ...
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until its caller waits no longer; `None` when it waits for ever."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether its caller waits no longer."""
+
+def _fabric_call() -> FabricCall | None:
+    """The call that the running method serves; `None` outside any."""
+
+@final
+class IncomingMessage:
+    """A message that came. The names are those of `aio_pika.IncomingMessage`.
+
+    `ack`, `nack` and `reject` take effect at once; what they give can be awaited, and need not be.
+    """
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def headers(self) -> dict[str, Any]: ...
+    def json(self) -> Any:
+        """The body, read as JSON.
+
+        Raises:
+            PayloadError: it is not JSON, or over a limit; the message says what is wrong, and at which byte.
+        """
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was handed out before."""
+
+    @property
+    def delivery_count(self) -> int | None:
+        """How often it was handed out before, where the queue counts that: one with `max_deliveries` does."""
+
+    @property
+    def offset(self) -> int | None:
+        """Its place in its stream; `None` where it comes from another queue."""
+
+    @property
+    def message_id(self) -> str | None: ...
+    @property
+    def correlation_id(self) -> str | None: ...
+    @property
+    def content_type(self) -> str | None: ...
+    @property
+    def content_encoding(self) -> str | None: ...
+    @property
+    def reply_to(self) -> str | None: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def priority(self) -> int | None: ...
+    @property
+    def timestamp(self) -> datetime | None:
+        """When it was sent, in whole seconds (UTC)."""
+
+    @property
+    def expiration(self) -> float | None:
+        """How many seconds it might wait in a queue."""
+
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def routing_key(self) -> str: ...
+    @property
+    def delivery_tag(self) -> int: ...
+    @property
+    def processed(self) -> bool:
+        """Whether it was said what is to become of it."""
+
+    def ack(self, multiple: bool = False) -> Ready:
+        """It is dealt with.
+
+        Raises:
+            MessageSettled: it was said before what is to become of it.
+        """
+
+    def nack(self, multiple: bool = False, requeue: bool = True) -> Ready:
+        """It is not dealt with, and comes again."""
+
+    def reject(self, requeue: bool = False) -> Ready:
+        """It is not dealt with, and is dead-lettered or dropped."""
+
+    def process(
+        self, requeue: bool = False, reject_on_redelivered: bool = False, ignore_processed: bool = False
+    ) -> Processing:
+        """A block, `async` or plain, at whose end the message is acknowledged, or rejected when the block raised.
+
+        Args:
+            requeue: rejected, it comes again.
+            reject_on_redelivered: but not when it has come again already.
+            ignore_processed: the block may have said itself what is to become of it.
+        """
+
+@final
+class Processing:
+    """The block of `IncomingMessage.process`."""
+
+    def __enter__(self) -> IncomingMessage: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> Literal[False]: ...
+    def __aenter__(self) -> Ready: ...
+    def __aexit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> Ready: ...
+
+@final
+class Ready:
+    """Done already, and can be awaited all the same."""
+
+    def __new__(cls, value: object) -> Self: ...
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Generator[Any, None, Any]: ...
+    def __next__(self) -> None: ...
 
 # Plain msgpack, which any of its readers reads.
 def _encode_msgpack(value: object) -> bytes: ...

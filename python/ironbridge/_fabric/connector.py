@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
@@ -522,7 +522,7 @@ class AmqBrokerConnector:
             raise ConfigurationError("match is 'all' or 'any'; ack is 'auto', 'manual' or 'none'")
         if not callable(callback):
             raise ConfigurationError(f"callback is a function, not {callback!r}")
-        given = {
+        given: _engine._FabricSubscribed = {
             "name": settings.text("subscriber_name", subscriber_name),
             "headers": dict(headers),
             "any": match == "any",
@@ -536,9 +536,7 @@ class AmqBrokerConnector:
             "stream": stream,
             "replay": _position(replay),
         }
-        native, begun = self._native.subscribe(
-            given, callback, _signatures.is_coroutine(callback), subscriber_name
-        )
+        native, begun = self._native.subscribe(given, callback, _signatures.is_coroutine(callback), subscriber_name)
         return Subscription(subscriber_name, native, begun)
 
     def retain_data(
@@ -649,5 +647,5 @@ def _position(replay: object) -> object:
     if isinstance(replay, datetime):
         return (replay if replay.tzinfo is not None else replay.astimezone()).timestamp()
     if isinstance(replay, timedelta):
-        return (datetime.now(timezone.utc) - replay).timestamp()
+        return (datetime.now(UTC) - replay).timestamp()
     return replay

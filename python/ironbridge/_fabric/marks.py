@@ -28,9 +28,7 @@ class Options(NamedTuple):
 @overload
 def action(function: F, /) -> F: ...
 @overload
-def action(
-    *, name: str | None = None, redeliver: bool = True, idempotent: bool = False
-) -> Callable[[F], F]: ...
+def action(*, name: str | None = None, redeliver: bool = True, idempotent: bool = False) -> Callable[[F], F]: ...
 def action(
     function: F | None = None, /, *, name: str | None = None, redeliver: bool = True, idempotent: bool = False
 ) -> F | Callable[[F], F]:

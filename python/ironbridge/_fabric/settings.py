@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from .. import _engine
 from ..errors import ConfigurationError
 from .errors import IdentityError
 
@@ -27,7 +27,7 @@ def native(
     codec: str,
     workers: int | None,
     compatible: bool,
-) -> dict[str, Any]:
+) -> _engine._FabricSetup:
     """What the engine is given.
 
     Raises:
