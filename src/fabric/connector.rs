@@ -200,12 +200,12 @@ impl Connector {
         self.calls.prepare(exchange, done);
     }
 
-    /// The highest version of a service that is there and in this range, which `wanted` says.
+    /// The highest version of a service that is there and in this range.
     ///
     /// # Errors
     /// `ServiceUnavailable`, naming the versions that are there.
-    pub fn version(&self, service: &Identity, range: &VersionRange, wanted: &str) -> Result<String> {
-        self.roster.version(service, range, wanted)
+    pub fn version(&self, service: &Identity, range: &VersionRange) -> Result<String> {
+        self.roster.version(service, range)
     }
 
     /// Serves methods. `api` says each with its parameters, for siblings to compare.

@@ -186,12 +186,7 @@ impl Roster {
     ///
     /// # Errors
     /// `ServiceUnavailable`, naming the versions that are there.
-    pub(crate) fn version(
-        &self,
-        service: &Identity,
-        range: &VersionRange,
-        wanted: &str,
-    ) -> Result<String, Error> {
+    pub(crate) fn version(&self, service: &Identity, range: &VersionRange) -> Result<String, Error> {
         let filter = Filter { domain: Some(service.domain.clone()), kind: Some(service.kind.clone()) };
         let seen = self.list(&filter).into_iter().find(|seen| seen.id == service.id);
         let versions = seen.map(|seen| seen.versions).unwrap_or_default();
@@ -201,7 +196,7 @@ impl Roster {
         let there =
             if versions.is_empty() { "none that says its version".to_owned() } else { versions.join(", ") };
         let text =
-            format!("no server of {} with a version {wanted} is there: there is {there}", service.fqn());
+            format!("no server of {} with a version {range} is there: there is {there}", service.fqn());
         Err(Error::new(Code::ServiceUnavailable, text))
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct FabricMethod {
     binder: Option<Py<PyAny>>,
     timeout: Duration,
     idempotent: bool,
-    version: Option<(String, VersionRange)>,
+    version: Option<VersionRange>,
 }
 
 #[pymethods]
@@ -49,9 +49,7 @@ impl FabricMethod {
                 Some(timeout) => super::options::seconds("timeout", timeout, 0.0)?,
                 None => connector.get().config().limits.call_timeout,
             };
-            let version = version
-                .map(|wanted| VersionRange::parse(&wanted).map(|range| (wanted, range)))
-                .transpose()?;
+            let version = version.map(|wanted| VersionRange::parse(&wanted)).transpose()?;
             Ok((service, timeout, version))
         };
         let (service, timeout, version) = made().map_err(|error: Error| raise(py, &error))?;
@@ -104,8 +102,8 @@ impl FabricMethod {
 impl FabricMethod {
     fn target(&self, engine: &crate::fabric::connector::Connector) -> Result<Target, Error> {
         let method = match &self.version {
-            Some((wanted, range)) => {
-                let version = engine.version(&self.service, range, wanted)?;
+            Some(range) => {
+                let version = engine.version(&self.service, range)?;
                 names::versioned(&self.name, &version)
             }
             None => self.name.clone(),
