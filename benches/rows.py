@@ -244,7 +244,7 @@ def fabric() -> Iterator[Row]:
     title, measure = "1 KiB delivered, the engine acknowledges what callbacks are done with, rate", "coalesced-asyncio"
     yield row(title, measure, one, at_least=3, how=", whose callback acknowledges each")
     yield row(title, measure, several, how=", whose callback acknowledges every 50")
-    yield row(title, measure, Term(LAPIN, "coalesced", "rate"), how=", acknowledging every 50")
+    yield row(title, measure, Term(LAPIN, "coalesced", "rate"), how=", acknowledging at once what came together")
     yield Row(
         "fabric",
         TWO_CORES,

@@ -5,12 +5,14 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ExchangeDeclareOptions,
     QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, ExchangeKind};
 
 use crate::Failure;
@@ -47,29 +49,34 @@ async fn call(channel: &Channel, width: usize, time: Duration) -> Result<String,
     let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     let replies = channel.queue_declare("".into(), own, FieldTable::default()).await?.name().clone();
     let unacknowledged = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-    let mut answers =
+    let answers =
         channel.basic_consume(replies.clone(), "".into(), unacknowledged, FieldTable::default()).await?;
     let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let mut next = 0_u64;
-    let mut send = async || -> Result<(), Failure> {
-        next += 1;
-        let properties = BasicProperties::default()
-            .with_type("call".into())
-            .with_content_type("application/json".into())
-            .with_correlation_id(next.to_string().into())
-            .with_reply_to(replies.clone())
-            .with_delivery_mode(1);
-        channel.basic_publish(EXCHANGE.into(), METHOD.into(), mandatory, CALL, properties).await?;
-        Ok(())
+    let mut sent = 0_u64;
+    let mut next = || {
+        sent += 1;
+        let properties = message("call", sent.to_string().into()).with_reply_to(replies.clone());
+        channel.basic_publish(EXCHANGE.into(), METHOD.into(), mandatory, CALL, properties)
     };
     let mut clock = Clock::start(time);
-    for _ in 0..width {
-        send().await?;
-    }
-    while answers.try_next().await?.is_some() && clock.tick() {
-        send().await?;
+    try_join_all((0..width).map(|_| next())).await?;
+    let mut arrivals = answers.ready_chunks(width);
+    while let Some(together) = arrivals.next().await {
+        let together: Vec<Delivery> = together.into_iter().collect::<Result<_, _>>()?;
+        if !together.iter().all(|_| clock.tick()) {
+            break;
+        }
+        try_join_all(together.iter().map(|_| next())).await?;
     }
     Ok(if width == 1 { clock.times() } else { clock.rate() })
+}
+
+fn message(kind: &str, correlation: ShortString) -> BasicProperties {
+    BasicProperties::default()
+        .with_type(kind.into())
+        .with_content_type("application/json".into())
+        .with_correlation_id(correlation)
+        .with_delivery_mode(1)
 }
 
 /// Answers calls until standard input ends.
@@ -82,28 +89,27 @@ pub(crate) async fn serve(channel: &Channel) -> Result<(), Failure> {
         .queue_bind(QUEUE.into(), EXCHANGE.into(), METHOD.into(), QueueBindOptions::default(), plain())
         .await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    let mut calls =
+    let calls =
         channel.basic_consume(QUEUE.into(), "".into(), BasicConsumeOptions::default(), plain()).await?;
     println!("ready");
     std::thread::spawn(|| {
         io::stdin().lines().for_each(drop);
         std::process::exit(0);
     });
-    while let Some(call) = calls.try_next().await? {
-        let (Some(reply_to), Some(correlation)) =
-            (call.properties.reply_to(), call.properties.correlation_id())
-        else {
-            continue;
-        };
-        let properties = BasicProperties::default()
-            .with_type("result".into())
-            .with_content_type("application/json".into())
-            .with_correlation_id(correlation.clone())
-            .with_delivery_mode(1);
-        channel
-            .basic_publish("".into(), reply_to.clone(), BasicPublishOptions::default(), ANSWER, properties)
-            .await?;
-        call.ack(BasicAckOptions::default()).await?;
+    let mut arrivals = calls.ready_chunks(PREFETCH.into());
+    while let Some(together) = arrivals.next().await {
+        let together: Vec<Delivery> = together.into_iter().collect::<Result<_, _>>()?;
+        try_join_all(together.iter().map(|call| answer(channel, call))).await?;
     }
+    Ok(())
+}
+
+async fn answer(channel: &Channel, call: &Delivery) -> lapin::Result<()> {
+    let (to, correlation) = (call.properties.reply_to(), call.properties.correlation_id());
+    if let (Some(to), Some(correlation)) = (to.clone(), correlation.clone()) {
+        let properties = message("result", correlation);
+        channel.basic_publish("".into(), to, BasicPublishOptions::default(), ANSWER, properties).await?;
+    }
+    call.ack(BasicAckOptions::default()).await?;
     Ok(())
 }

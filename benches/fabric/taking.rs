@@ -1,9 +1,11 @@
-//! Taking messages from a queue that is full of them, with an acknowledgement for every so many.
+//! Taking messages from a queue that is full of them.
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use lapin::Channel;
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions,
 };
@@ -16,21 +18,25 @@ use crate::topology::{BODY, EXCHANGE, bound, message};
 const QUEUE: &str = "native.taken";
 const PREFETCH: u16 = 200;
 /// More messages a second than anybody takes.
-const PLENTY: f64 = 80_000.0;
+const PLENTY: f64 = 100_000.0;
 
-pub(crate) async fn measure(channel: &Channel, every: usize, time: Duration) -> Result<String, Failure> {
+pub(crate) async fn measure(channel: &Channel, coalesced: bool, time: Duration) -> Result<String, Failure> {
     fill(channel, time).await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let plain = BasicConsumeOptions::default();
-    let mut consumer = channel.basic_consume(QUEUE.into(), "".into(), plain, FieldTable::default()).await?;
+    let consumer = channel.basic_consume(QUEUE.into(), "".into(), plain, FieldTable::default()).await?;
+    let mut arrivals = consumer.ready_chunks(PREFETCH.into());
     let mut clock = Clock::start(time);
-    let mut taken = 0;
-    while let Some(delivery) = consumer.try_next().await? {
-        taken += 1;
-        if taken % every == 0 {
-            delivery.ack(BasicAckOptions { multiple: every > 1 }).await?;
+    while let Some(together) = arrivals.next().await {
+        let together: Vec<Delivery> = together.into_iter().collect::<Result<_, _>>()?;
+        if coalesced {
+            if let Some(last) = together.last() {
+                last.ack(BasicAckOptions { multiple: true }).await?;
+            }
+        } else {
+            try_join_all(together.iter().map(|one| one.ack(BasicAckOptions::default()))).await?;
         }
-        if !clock.tick() {
+        if !together.iter().all(|_| clock.tick()) {
             break;
         }
     }
