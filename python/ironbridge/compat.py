@@ -5,7 +5,8 @@
 
 `import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts;
 `from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`, and
-`python -m ironbridge.compat -m aiofase.server` is a hub.
+`python -m ironbridge.compat -m aiofase.server` is a hub; `from amqp_fabric.amq_broker_connector import
+AmqBrokerConnector` and the like give those of `ironbridge.fabric`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ FACES = {
     "aiofase": "ironbridge._hub.original",
     "aiofase.microservice": "ironbridge._hub.original",
     "aiofase.server": "ironbridge._hub.original",
+    "amqp_fabric": "ironbridge._fabric.original",
+    "amqp_fabric.abstract_service_api": "ironbridge._fabric.original",
+    "amqp_fabric.amq_broker_connector": "ironbridge._fabric.original",
+    "amqp_fabric.logging_amqp_handler": "ironbridge._fabric.original",
 }
+_PACKAGES = {name.partition(".")[0] for name in FACES if "." in name}
 
 _USAGE = "usage: python -m ironbridge.compat (program.py | -m module) [arguments]"
 
@@ -43,7 +49,7 @@ def install() -> None:
         """Finds and loads a face by an original's name, when it is imported: programs pay for what they use."""
 
         def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
-            return ModuleSpec(name, self, is_package=name == "aiofase") if name in FACES else None  # type: ignore[arg-type]
+            return ModuleSpec(name, self, is_package=name in _PACKAGES) if name in FACES else None  # type: ignore[arg-type]
 
         def create_module(self, spec: ModuleSpec) -> None: ...
 

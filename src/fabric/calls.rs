@@ -207,7 +207,7 @@ impl Caller {
                 biased;
                 event = next(&mut up) => match event {
                     Event::Reply(delivery) => {
-                        self.replied(delivery);
+                        self.replied(*delivery);
                         self.replied_too(&mut up)
                     }
                     Event::Outcome(number, outcome) => self.confirmed(number, outcome),
@@ -446,7 +446,7 @@ fn number_of(envelope: &BasicProperties) -> Option<u64> {
 
 /// What a channel brings.
 enum Event {
-    Reply(Delivery),
+    Reply(Box<Delivery>),
     Outcome(u64, Outcome),
     Failed(lapin::Error),
 }
@@ -457,7 +457,7 @@ async fn next(up: &mut Option<Up>) -> Event {
     tokio::select! {
         biased;
         reply = up.replies.next() => match reply {
-            Some(Ok(delivery)) => Event::Reply(delivery),
+            Some(Ok(delivery)) => Event::Reply(Box::new(delivery)),
             Some(Err(error)) => Event::Failed(error),
             None => Event::Failed(wire::ended()),
         },

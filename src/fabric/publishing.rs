@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
@@ -56,8 +57,15 @@ pub(crate) enum Outcome {
 type Sending = Pin<Box<dyn Future<Output = (u64, Sent)> + Send>>;
 
 enum Sent {
-    Confirmation(Confirmation),
-    Failed { error: lapin::Error, was_written: bool },
+    Confirmed {
+        /// Whichever message the broker gave back before it said this.
+        returned: Option<Box<BasicReturnMessage>>,
+        is_taken: bool,
+    },
+    Failed {
+        error: lapin::Error,
+        was_written: bool,
+    },
 }
 
 /// Messages without a confirmation, by the number that their sender gave them.
@@ -112,9 +120,7 @@ impl InFlight {
     ) -> Outcome {
         let (returned, is_taken) = match sent {
             Sent::Failed { error, was_written } => return Outcome::Failed { error, was_written },
-            Sent::Confirmation(Confirmation::Ack(returned)) => (returned, true),
-            Sent::Confirmation(Confirmation::Nack(returned)) => (returned, false),
-            Sent::Confirmation(Confirmation::NotRequested) => (None, true),
+            Sent::Confirmed { returned, is_taken } => (returned, is_taken),
         };
         // A message that comes back does so with whichever confirmation comes next.
         if let Some(returned) = returned {
@@ -144,9 +150,18 @@ async fn send(channel: Channel, number: u64, message: Arc<Message>) -> (u64, Sen
     let sent = match written {
         Err(error) => Sent::Failed { error, was_written: false },
         Ok(confirm) => match confirm.await {
-            Ok(confirmation) => Sent::Confirmation(confirmation),
+            Ok(confirmation) => confirmed(confirmation),
             Err(error) => Sent::Failed { error, was_written: true },
         },
     };
     (number, sent)
+}
+
+fn confirmed(confirmation: Confirmation) -> Sent {
+    let (returned, is_taken) = match confirmation {
+        Confirmation::Ack(returned) => (returned, true),
+        Confirmation::Nack(returned) => (returned, false),
+        Confirmation::NotRequested => (None, true),
+    };
+    Sent::Confirmed { returned: returned.map(Box::new), is_taken }
 }

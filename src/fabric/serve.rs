@@ -139,8 +139,11 @@ struct Up {
     arrivals: Arrivals,
     ledger: Ledger,
     /// Answers that are not written yet; then their calls are acknowledged.
-    answers: FuturesUnordered<Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>>,
+    answers: FuturesUnordered<Leaving>,
 }
+
+/// An answer on its way; its call, and whether it was written.
+type Leaving = Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>;
 
 type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
 
@@ -288,7 +291,7 @@ impl Server {
                     .find(|known| *known.name == *method)
                     .is_none_or(|method| method.redeliver);
                 let reply_to = request::Origin::new(self.session, &delivery, &method, &self.commands);
-                match request::read(delivery, &method, redeliver, reply_to) {
+                match request::read(*delivery, &method, redeliver, reply_to) {
                     Ok(request) => {
                         self.stats.lock().taken += 1;
                         served.handler.handle(request);

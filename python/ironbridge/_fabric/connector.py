@@ -303,7 +303,7 @@ class AmqBrokerConnector:
                 raise ServiceAlreadyExists(f"{self.fqn} serves a method {method.name!r} already", service=self.fqn)
         fresh = [method for method in found if method.name not in self._methods]
         served = self._native.serve(
-            [(method.name, method.function, method.is_coroutine, method.redeliver) for method in fresh],
+            [(method.name, method.function, self._on_loop(method.function), method.redeliver) for method in fresh],
             [method.signature for method in fresh],
         )
         self._methods.update((method.name, method) for method in fresh)
@@ -430,7 +430,7 @@ class AmqBrokerConnector:
         domain = self.domain if service_domain is None else service_domain
         native, begun = self._native.subscribe_keep_alives(
             callback,
-            _signatures.is_coroutine(callback),
+            self._on_loop(callback),
             None if domain == "*" else domain,
             service_type,
             service_id,
@@ -536,7 +536,7 @@ class AmqBrokerConnector:
             "stream": stream,
             "replay": _position(replay),
         }
-        native, begun = self._native.subscribe(given, callback, _signatures.is_coroutine(callback), subscriber_name)
+        native, begun = self._native.subscribe(given, callback, self._on_loop(callback), subscriber_name)
         return Subscription(subscriber_name, native, begun)
 
     def retain_data(
@@ -600,7 +600,7 @@ class AmqBrokerConnector:
         """
         native, begun = self._native.follow_logs(
             callback,
-            _signatures.is_coroutine(callback),
+            self._on_loop(callback),
             self.domain if domain is None else settings.part("domain", domain),
             None if level is None else level.upper(),
             service_type,
@@ -613,6 +613,10 @@ class AmqBrokerConnector:
     def stats(self) -> dict[str, int]:
         """What it has called, served, published, sent again and dropped so far. From any thread."""
         return self._native.stats()
+
+    def _on_loop(self, function: object) -> bool:
+        """Whether a method or a callback runs on the loop's thread; others have threads of their own."""
+        return _signatures.is_coroutine(function)
 
     def _value(self, given: Any) -> Awaitable[None]:
         """An awaitable as it is; a value that was waited for as one that can be awaited, too."""

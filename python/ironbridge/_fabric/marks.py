@@ -74,7 +74,6 @@ class Method(NamedTuple):
 
     name: str
     function: Callable[..., Any]
-    is_coroutine: bool
     redeliver: bool
     signature: str
 
@@ -96,7 +95,7 @@ def methods(api: object) -> list[Method]:
         if name in found:
             raise ConfigurationError(f"two methods of {type(api).__qualname__} are called {name!r}")
         said = options(function)
-        found[name] = Method(name, function, _signatures.is_coroutine(function), said.redeliver, _shown(name, function))
+        found[name] = Method(name, function, said.redeliver, _shown(name, function))
     if not found:
         raise ConfigurationError(f"{type(api).__qualname__} has no public method to serve")
     return [found[name] for name in sorted(found)]

@@ -20,7 +20,7 @@ use crate::fabric::{names, topology};
 /// What comes from a method's queue.
 pub(super) enum Item {
     /// A message, or why the channel has failed.
-    Delivery { registration: usize, method: Arc<str>, delivery: lapin::Result<Delivery> },
+    Delivery { registration: usize, method: Arc<str>, delivery: lapin::Result<Box<Delivery>> },
     /// The broker sends no more: the queue is gone.
     Ended { registration: usize, method: Arc<str> },
 }
@@ -80,8 +80,11 @@ impl Arrivals {
             .await?;
         self.tags.push(consumer.tag());
         let (of, end) = (Arc::clone(method), Arc::clone(method));
-        let deliveries =
-            consumer.map(move |delivery| Item::Delivery { registration, method: Arc::clone(&of), delivery });
+        let deliveries = consumer.map(move |delivery| Item::Delivery {
+            registration,
+            method: Arc::clone(&of),
+            delivery: delivery.map(Box::new),
+        });
         let ended = futures_util::stream::once(async move { Item::Ended { registration, method: end } });
         self.streams.push(deliveries.chain(ended).boxed());
         Ok(())
