@@ -6,6 +6,7 @@ from harness.processes import Program, lenient, wait_until
 from harness.rabbitmq import RabbitMQ
 from harness.relay import DOWN, UP, Relay
 from harness.servers import Mosquitto, PrivateServer, Redis
+from harness.told import Told
 
 __all__ = [
     "DOWN",
@@ -17,6 +18,7 @@ __all__ = [
     "RabbitMQ",
     "Redis",
     "Relay",
+    "Told",
     "free_port",
     "lenient",
     "wait_until",

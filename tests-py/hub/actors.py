@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import Program, wait_until
+from harness import Told, wait_until
 from harness.net import dial
+from harness.told import PATIENCE as PATIENCE
 
 PROGRAMS = Path(__file__).with_name("programs")
 Library = Literal["ironbridge.hub", "aiofase"]
 Kind = Literal["ours", "original", "pyzmq"]
 OURS: Library = "ironbridge.hub"
 ORIGINAL: Library = "aiofase"
-PATIENCE = 15.0
 
 
 @dataclass(frozen=True)
@@ -39,34 +39,6 @@ class Endpoints:
             except OSError:
                 return False
         return True
-
-
-class Told(Program):
-    """A program whose events are lines of JSON."""
-
-    def events(self, kind: str | None = None, /, **fields: Any) -> list[dict[str, Any]]:
-        """All so far, of one kind and with these fields if they are named."""
-        with self._news:
-            lines = [line for line in self.stdout if line.startswith('{"event": ')]
-        found = (json.loads(line) for line in lines)
-        return [
-            event
-            for event in found
-            if (kind is None or event["event"] == kind)
-            and all(name in event and event[name] == value for name, value in fields.items())
-        ]
-
-    def wait(self, kind: str, /, deadline: float = PATIENCE, count: int = 1, **fields: Any) -> dict[str, Any]:
-        """The `count`th event of that kind with those fields; waits for it."""
-
-        def found() -> bool:
-            return len(self.events(kind, **fields)) >= count or not self._open_streams
-
-        with self._news:
-            self._news.wait_for(found, deadline)
-        events = self.events(kind, **fields)
-        assert len(events) >= count, f"no {kind} {fields} (number {count}) within {deadline} s:\n{self.output[-4000:]}"
-        return events[count - 1]
 
 
 class Hub(Told):
