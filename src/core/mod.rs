@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod deadline;
+pub mod done;
 pub mod error;
 pub mod instances;
 pub mod json;

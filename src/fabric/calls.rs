@@ -17,7 +17,6 @@ use lapin::{BasicProperties, Channel, Consumer};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-use super::Done;
 use super::context::Context;
 use super::error::classify;
 use super::link::Link;
@@ -25,8 +24,9 @@ use super::presence::Roster;
 use super::publishing::{InFlight, Message, Outcome};
 use super::wire::{self, Kind};
 use crate::core::deadline::Deadline;
+use crate::core::done::Done;
 use crate::core::error::{Code, Error, Fate, Result};
-use targets::Targets;
+use targets::{Next, Prepared, Targets};
 
 /// A call as it begins.
 pub struct Call {
@@ -70,6 +70,7 @@ enum Command {
     Call(u64, Call),
     Cancel(u64),
     Prepare(String, Done<()>),
+    Prepared(Prepared),
     Unroutable(u64, Error),
     Gone(Target, Instant),
 }
@@ -127,11 +128,7 @@ impl Calls {
 
     /// Has the service's exchange ready before the first call.
     pub(crate) fn prepare(&self, exchange: String, done: Done<()>) {
-        if let Err(mpsc::error::SendError(Command::Prepare(_, done))) =
-            self.commands.send(Command::Prepare(exchange, done))
-        {
-            done(Err(closed()));
-        }
+        let _ = self.commands.send(Command::Prepare(exchange, done));
     }
 
     /// How many wait for an answer.
@@ -218,12 +215,13 @@ impl Caller {
                         break;
                     }
                     for command in commands.drain(..) {
-                        self.take(command).await;
+                        self.take(command);
                     }
                     None
                 }
                 opened = &mut opening, if up.is_none() => match opened {
                     Some(Ok(opened)) => {
+                        self.targets.begin();
                         up = Some(opened);
                         None
                     }
@@ -263,14 +261,23 @@ impl Caller {
         }
     }
 
-    async fn take(&mut self, command: Command) {
+    fn take(&mut self, command: Command) {
         match command {
             Command::Call(number, call) => self.begin(number, call),
             Command::Cancel(number) => drop(self.remove(number)),
             Command::Prepare(exchange, done) => {
-                let prepared = self.targets.prepare(&exchange, &mut self.link).await;
-                done(prepared);
+                if self.targets.await_ready(&exchange, &self.link, done) {
+                    self.prepare(&exchange);
+                }
             }
+            Command::Prepared(prepared) => match self.targets.prepared(prepared) {
+                Next::Send(calls) => self.unsent.extend(calls),
+                Next::Fail(calls, error) => {
+                    for number in calls {
+                        self.finish(number, Err(error.clone()));
+                    }
+                }
+            },
             Command::Unroutable(number, error) => self.finish(number, Err(error)),
             Command::Gone(target, since) => self.gone(&target, since),
         }
@@ -295,22 +302,28 @@ impl Caller {
             };
             if !self.targets.is_ready(exchange) {
                 let exchange = exchange.clone();
-                if let Err(error) = self.targets.prepare(&exchange, &mut self.link).await {
-                    if error.code == Code::Configuration {
-                        self.finish(number, Err(error));
-                    } else {
-                        // The connection has just ended: its own end is told in a moment.
-                        self.unsent.push_front(number);
-                        return;
-                    }
-                    continue;
+                if self.targets.await_call(&exchange, number) {
+                    self.prepare(&exchange);
                 }
+                continue;
             }
             let Some(waiting) = self.waiting.get_mut(&number) else { continue };
             waiting.progress = Progress::Given;
             waiting.sent = Some(Instant::now());
             up.in_flight.publish(&up.channel, number, &waiting.message).await;
         }
+    }
+
+    /// Has an exchange made ready, beside the calls.
+    fn prepare(&self, exchange: &str) {
+        let prepare = self.targets.prepare(exchange, self.link.clone());
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let prepared = prepare.await;
+            if let Some(commands) = commands.upgrade() {
+                let _ = commands.send(Command::Prepared(prepared));
+            }
+        });
     }
 
     fn confirmed(&mut self, number: u64, outcome: Outcome) -> Option<lapin::Error> {
@@ -347,7 +360,7 @@ impl Caller {
         };
         // One that nobody waits for any more came too late, or a second time.
         let Some(waiting) = self.remove(number) else { return };
-        (waiting.done)(wire::reply(delivery).map_err(|error| fate::of_reply(error, &waiting.target)));
+        waiting.done.end(wire::reply(delivery).map_err(|error| fate::of_reply(error, &waiting.target)));
     }
 
     fn remove(&mut self, number: u64) -> Option<Waiting> {
@@ -359,7 +372,7 @@ impl Caller {
 
     fn finish(&mut self, number: u64, outcome: Result<Reply>) {
         if let Some(waiting) = self.remove(number) {
-            (waiting.done)(outcome);
+            waiting.done.end(outcome);
         }
     }
 
@@ -370,7 +383,7 @@ impl Caller {
         {
             if let Some(waiting) = self.remove(number) {
                 let error = fate::late(&waiting.target, waiting.progress == Progress::Given, &self.context);
-                (waiting.done)(Err(error));
+                waiting.done.end(Err(error));
             }
         }
     }
@@ -382,7 +395,6 @@ impl Caller {
                 self.unconfirmed(number, was_written);
             }
         }
-        self.targets.forget();
         let (told, _) = classify(error, "a call", &self.context.config.address);
         let mut again: Vec<u64> = Vec::new();
         let given: Vec<u64> = self.of_progress(Progress::Given).collect();
@@ -392,7 +404,7 @@ impl Caller {
                 waiting.progress = Progress::Unsent;
                 again.push(number);
             } else if let Some(waiting) = self.remove(number) {
-                (waiting.done)(Err(fate::lost(&waiting.target, &told)));
+                waiting.done.end(Err(fate::lost(&waiting.target, &told)));
             }
         }
         again.extend(self.of_progress(Progress::Unsent));
@@ -421,15 +433,14 @@ impl Caller {
         while let Ok(command) = self.arriving.try_recv() {
             match command {
                 Command::Call(number, call) => self.begin(number, call),
-                Command::Prepare(_, done) => done(Err(closed())),
-                Command::Cancel(_) | Command::Unroutable(..) | Command::Gone(..) => {}
+                _ => {}
             }
         }
         for (_, waiting) in self.waiting.drain() {
             self.open.fetch_sub(1, Ordering::Relaxed);
             let fate = if waiting.progress == Progress::Given { Fate::Unknown } else { Fate::NotSent };
             let text = format!("the connector was closed before {} answered", waiting.target);
-            (waiting.done)(Err(Error::new(Code::ConnectionLost, text).with_fate(fate)));
+            waiting.done.end(Err(Error::new(Code::ConnectionLost, text).with_fate(fate)));
         }
     }
 }

@@ -18,8 +18,9 @@ use super::outbox::{Bounds, Outbox, OutboxStats, WhenFull};
 use super::presence::{Beat, Filter, Listener, Own, Roster, Seen};
 use super::publishing::Message;
 use super::serve::{Registration, ServeStats, Serving};
-use super::{Done, stream};
+use super::stream;
 use crate::core::deadline::Deadline;
+use crate::core::done::Done;
 use crate::core::error::{Code, Error, Result};
 use crate::core::platform::fork::generation;
 use crate::core::platform::signals::mask_signals;
@@ -113,7 +114,7 @@ impl Connector {
             Listener { context: Arc::clone(&context), roster: Arc::clone(&roster), own: Arc::clone(&own) };
         let queue = Listener::queue(&context);
         let (listening, listen) =
-            Consume::new(&context, link.clone(), queue, Arc::new(listener), Box::new(|_| {}));
+            Consume::new(&context, link.clone(), queue, Arc::new(listener), Done::nobody());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -128,7 +129,7 @@ impl Connector {
                 let ended = || {
                     Err(Error::new(Code::ConnectionLost, "the connector was closed before it was connected"))
                 };
-                opened(connected.await.unwrap_or_else(|_| ended()));
+                opened.end(connected.await.unwrap_or_else(|_| ended()));
             });
             let mut tasks = tokio::task::JoinSet::new();
             tasks.spawn(caller.run());
@@ -240,7 +241,7 @@ impl Connector {
     /// Declares a queue and what leads to it, and consumes nothing.
     pub fn declare(&self, queue: QueueSpec, done: Done<()>) {
         let (link, context) = (self.link.clone(), Arc::clone(&self.context));
-        self.runtime.spawn(async move { done(stream::declare(link, &context, &queue).await) });
+        self.runtime.spawn(async move { done.end(stream::declare(link, &context, &queue).await) });
     }
 
     /// Who is there.
@@ -264,7 +265,7 @@ impl Connector {
     /// `grace`. `done` is told what was left over; at the second time at once.
     pub fn close(self: &Arc<Self>, grace: Duration, done: Done<Leftover>) {
         if self.closed.swap(true, Ordering::AcqRel) {
-            done(Ok(Leftover::default()));
+            done.end(Ok(Leftover::default()));
             return;
         }
         let connector = Arc::clone(self);
@@ -274,7 +275,7 @@ impl Connector {
             connector.stop.send_replace(true);
             let mut link = connector.link.clone();
             let _ = tokio::time::timeout(LAST, link.closed()).await;
-            done(Ok(leftover));
+            done.end(Ok(leftover));
         });
     }
 
@@ -292,7 +293,7 @@ impl Connector {
         for (outbox, left) in [&self.data, &self.logs].into_iter().zip(&mut left) {
             outbox.close();
             let (flushed, told) = oneshot::channel();
-            outbox.flush(Box::new(move |count| drop(flushed.send(count))));
+            outbox.flush(Done::new(move |count| drop(flushed.send(count))));
             if tokio::time::timeout_at(until, told).await.is_err() {
                 *left = outbox.stats().waiting;
             }

@@ -13,12 +13,12 @@ use lapin::{Channel, Consumer};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::Done;
 use super::acks::{Ack, Ledger};
 use super::context::Context;
 use super::error::{Cause, classify};
 use super::link::Link;
-use crate::core::error::{Code, Error};
+use crate::core::done::Done;
+
 pub use arrived::{Arrived, Settle, Verdict};
 pub use queue::{Binding, Offset, QueueSpec};
 
@@ -59,7 +59,7 @@ impl Consuming {
     /// Takes no message any more. Those that are open can still be settled, until the connector is closed.
     pub fn stop(&self, done: Done<()>) {
         if let Err(mpsc::error::SendError(Command::Stop(done))) = self.commands.send(Command::Stop(done)) {
-            done(Ok(()));
+            done.end(Ok(()));
         }
     }
 
@@ -154,7 +154,7 @@ impl Consume {
                         Some(Ok(opened)) => {
                             up = Some(opened);
                             if let Some(begun) = self.begun.take() {
-                                begun(Ok(()));
+                                begun.end(Ok(()));
                             }
                             None
                         }
@@ -182,14 +182,8 @@ impl Consume {
         self.arriving.close();
         while let Ok(command) = self.arriving.try_recv() {
             if let Command::Stop(done) = command {
-                done(Ok(()));
+                done.end(Ok(()));
             }
-        }
-        if let Some(begun) = self.begun.take() {
-            begun(Err(Error::new(
-                Code::ConnectionLost,
-                "the connector was closed before the subscription began",
-            )));
         }
     }
 
@@ -201,7 +195,7 @@ impl Consume {
         }
         match self.begun.take() {
             Some(begun) => {
-                begun(Err(told));
+                begun.end(Err(told));
                 false
             }
             // It went on before: somebody has changed the queue, and may change it back.
@@ -231,7 +225,7 @@ impl Consume {
                 if let Some(up) = up {
                     let _ = up.channel.basic_cancel(up.consumer.tag(), BasicCancelOptions::default()).await;
                 }
-                done(Ok(()));
+                done.end(Ok(()));
             }
         }
     }

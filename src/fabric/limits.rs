@@ -19,10 +19,8 @@ pub struct FabricLimits {
     pub log_records: usize,
     /// Bytes of log records that wait to be published (`LOG_BYTES`, 16 MiB).
     pub log_bytes: usize,
-    /// Calls that are sent and not yet answered (`CALLS_IN_FLIGHT`, 10,000).
+    /// Calls that wait to be sent, or to be answered (`CALLS_IN_FLIGHT`, 10,000).
     pub calls_in_flight: usize,
-    /// Calls that wait for a connection (`CALLS_WAITING`, 10,000).
-    pub calls_waiting: usize,
     /// The largest body that is sent or taken (`MAX_MESSAGE`, 128 MiB, which is the broker's own bound).
     pub max_message: usize,
     /// Calls that the broker hands to this server at once, for each method (`PREFETCH`, 64; at most 65,535).
@@ -56,7 +54,6 @@ impl Default for FabricLimits {
             log_records: 10_000,
             log_bytes: 16 << 20,
             calls_in_flight: 10_000,
-            calls_waiting: 10_000,
             max_message: 128 << 20,
             prefetch: 64,
             subscription_prefetch: 200,
@@ -72,14 +69,13 @@ impl Default for FabricLimits {
     }
 }
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 17] = [
     "outbox_messages",
     "outbox_bytes",
     "publish_window",
     "log_records",
     "log_bytes",
     "calls_in_flight",
-    "calls_waiting",
     "max_message",
     "prefetch",
     "subscription_prefetch",
@@ -124,7 +120,6 @@ impl FabricLimits {
             "log_records" => self.log_records = size(name, number, 1)?,
             "log_bytes" => self.log_bytes = size(name, number, 1 << 10)?,
             "calls_in_flight" => self.calls_in_flight = size(name, number, 1)?,
-            "calls_waiting" => self.calls_waiting = size(name, number, 1)?,
             "max_message" => self.max_message = size(name, number, 1 << 10)?,
             "prefetch" => self.prefetch = prefetch(name, number)?,
             "subscription_prefetch" => self.subscription_prefetch = prefetch(name, number)?,

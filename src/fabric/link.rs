@@ -105,6 +105,8 @@ pub(crate) struct Supervisor {
     now: watch::Sender<Now>,
 }
 
+/// For the broker's answer to the end of the connection.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a connection is looked at that says nothing of its end.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -142,9 +144,7 @@ impl Supervisor {
                     };
                     let Some(error) = ended else {
                         self.now.send_replace(Now::Closed);
-                        let _ =
-                            tokio::time::timeout(limits.connect_timeout, connection.close(200, "bye".into()))
-                                .await;
+                        let _ = tokio::time::timeout(FAREWELL, connection.close(200, "bye".into())).await;
                         break;
                     };
                     self.now.send_replace(Now::Down);

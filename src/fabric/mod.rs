@@ -28,8 +28,3 @@ mod stream;
 mod topology;
 pub mod version;
 pub mod wire;
-
-use crate::core::error::Result;
-
-/// Called once with how something ended, on the engine's thread: it must not block.
-pub type Done<T> = Box<dyn FnOnce(Result<T>) + Send>;

@@ -7,12 +7,12 @@ use lapin::{BasicProperties, Channel};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Done;
 use super::context::Context;
 use super::error::{Cause, classify};
 use super::link::Link;
 use super::publishing::{InFlight, Message, Outcome};
 use super::topology;
+use crate::core::done::Done;
 use crate::core::error::{Code, Error, Fate, Result};
 
 /// What becomes of a message for which there is no room.
@@ -135,8 +135,12 @@ impl Outbox {
 
     /// Has `done` called when nothing waits any more, with how many messages were given up before.
     pub(crate) fn flush(&self, done: Done<usize>) {
-        self.state.lock().flushed.push(done);
-        self.news.notify_one();
+        let mut state = self.state.lock();
+        if state.messages > 0 {
+            return state.flushed.push(done);
+        }
+        drop(state);
+        done.end(Ok(0));
     }
 
     /// Takes nothing any more; what waits is still sent.
@@ -173,7 +177,7 @@ impl Outbox {
             if state.messages > 0 { Vec::new() } else { std::mem::take(&mut state.flushed) }
         };
         for done in waiting {
-            done(Ok(given_up));
+            done.end(Ok(given_up));
         }
     }
 
@@ -200,7 +204,7 @@ impl Outbox {
 impl Entry {
     fn end(self, outcome: Result<()>) {
         if let Some(done) = self.done {
-            done(outcome);
+            done.end(outcome);
         }
     }
 }

@@ -18,8 +18,9 @@ use super::acks::{Ack, Ledger};
 use super::context::Context;
 use super::link::Link;
 use super::publishing::Message;
-use super::{Done, wire};
-use crate::core::error::{Code, Error};
+use super::wire;
+use crate::core::done::Done;
+
 pub use request::{Answer, Request};
 use setup::{Arrivals, Item};
 
@@ -113,14 +114,7 @@ impl Serving {
 
     /// Offers methods. `done` is told when the broker sends calls.
     pub(crate) fn register(&self, registration: Registration, done: Done<()>) {
-        if let Err(mpsc::error::SendError(Command::Register(_, done))) =
-            self.commands.send(Command::Register(registration, done))
-        {
-            done(Err(Error::new(
-                Code::ServiceUnavailable,
-                "the connector is closed: nothing is served any more",
-            )));
-        }
+        let _ = self.commands.send(Command::Register(registration, done));
     }
 
     /// Takes no call any more. Those that are open are still answered.
@@ -219,13 +213,6 @@ impl Server {
             }
             self.stats.lock().open = up.as_ref().map_or(0, |up| up.ledger.outstanding());
         }
-        // What is still asked for here is told so, and what is answered now goes nowhere.
-        self.arriving.close();
-        while let Ok(command) = self.arriving.try_recv() {
-            if let Command::Register(_, done) = command {
-                done(Err(Error::new(Code::ServiceUnavailable, "the connector was closed")));
-            }
-        }
     }
 
     fn opening(&mut self) -> Opening {
@@ -262,7 +249,7 @@ impl Server {
         // On a channel of its own first: a refusal closes it, and no call with it.
         let declared = setup::declare(&mut self.link, &self.context, &registration).await;
         if let Err(error) = declared {
-            done(Err(error));
+            done.end(Err(error));
             return true;
         }
         let index = self.registrations.len();
@@ -271,7 +258,7 @@ impl Server {
             None => Ok(()),
         };
         self.registrations.push(registration);
-        done(Ok(()));
+        done.end(Ok(()));
         begun.is_ok()
     }
 

@@ -90,6 +90,9 @@ impl<T: Send> Mailbox<T> {
         let (taken, left): (VecDeque<T>, VecDeque<T>) =
             std::mem::take(&mut held.items).into_iter().partition(is_wanted);
         held.items = left;
+        if held.items.is_empty() {
+            held.since = None;
+        }
         taken
     }
 

@@ -15,6 +15,7 @@ use super::serving::Served;
 use super::shared::{Event, Place, Running, Shared, Telling};
 use super::subscribing::{Ack, Registered, Subscriber};
 use super::waiting::{self, NOT_OPEN};
+use crate::core::done::Done;
 use crate::core::error::{Code, Error};
 use crate::core::limits::Limits;
 use crate::core::platform::fork::generation;
@@ -23,9 +24,9 @@ use crate::fabric::connector::Connector;
 use crate::fabric::consume::{Consuming, QueueSpec};
 use crate::fabric::data::{self, Envelope};
 use crate::fabric::logs::{self, Following};
+use crate::fabric::names;
 use crate::fabric::presence::{self, Filter};
 use crate::fabric::serve::{Method, Registration};
-use crate::fabric::{Done, names};
 use crate::python::errors::raise;
 use crate::python::mailbox::Mailbox;
 use crate::python::workers::Workers;
@@ -136,7 +137,7 @@ impl FabricConnector {
         let close = |done| {
             match engine {
                 Some(engine) => engine.close(grace, done),
-                None => done(Ok(crate::fabric::connector::Leftover::default())),
+                None => done.end(Ok(crate::fabric::connector::Leftover::default())),
             }
             Ok(0)
         };

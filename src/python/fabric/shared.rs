@@ -26,7 +26,7 @@ pub(super) enum Event {
     /// A call for an `async def` method.
     Call(Incoming),
     /// A message for an `async def` callback.
-    Message(Message),
+    Message(Box<Message>),
     /// The connection's state has changed.
     State(State, Option<Error>),
     /// Something failed that nobody waits for.

@@ -110,7 +110,7 @@ impl Receive for Registered {
         let subscriber = Arc::clone(&self.0);
         if subscriber.is_coroutine {
             let shared = Arc::clone(&subscriber.shared);
-            drop(shared.mailbox.push(Event::Message(Message { arrived, subscriber })));
+            drop(shared.mailbox.push(Event::Message(Box::new(Message { arrived, subscriber }))));
         } else {
             let lane = subscriber.lane.clone();
             lane.submit(Box::new(move |py| subscriber.run(py, arrived)));

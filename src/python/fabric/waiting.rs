@@ -9,8 +9,8 @@ use pyo3::sync::PyOnceLock;
 
 use super::codec;
 use super::shared::{Event, Shared, helper};
+use crate::core::done::Done;
 use crate::core::error::{Code, Error, Result};
-use crate::fabric::Done;
 use crate::fabric::calls::Reply;
 use crate::fabric::connector::Leftover;
 use crate::fabric::wire::Kind;
@@ -106,7 +106,7 @@ pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
     }
     let slot = Arc::new(Slot::new());
     let filled = Arc::clone(&slot);
-    let done: Done<T> = Box::new(move |outcome| drop(filled.fill(outcome.map(Into::into))));
+    let done = Done::new(move |outcome: Result<T>| drop(filled.fill(outcome.map(Into::into))));
     let number = begin(done).map_err(|error| raise(py, &error))?;
     let until = until.map(|time| Instant::now() + time);
     match slot.wait(py, until, &Signals::default()) {
@@ -132,11 +132,15 @@ fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(
         return Err(raise(py, &Error::new(Code::ServiceUnavailable, NOT_OPEN)));
     };
     let (kept, teller) = (future.clone().unbind(), Arc::clone(shared));
-    let done: Done<T> = Box::new(move |outcome| {
+    let done = Done::new(move |outcome: Result<T>| {
         let outcome = outcome.map(Into::into);
         drop(teller.mailbox.push(Event::Ended(Ended { future: kept, outcome })));
     });
-    begin(done).map_err(|error| raise(py, &error))?;
+    if let Err(error) = begin(done) {
+        // Nobody gets it: what it is told is told to nobody.
+        future.call_method0(intern!(py, "cancel"))?;
+        return Err(raise(py, &error));
+    }
     Ok(future)
 }
 
@@ -161,6 +165,11 @@ impl Ready {
 
 #[pymethods]
 impl Ready {
+    #[new]
+    fn make(value: Py<PyAny>) -> Self {
+        Self(value)
+    }
+
     fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
         this
     }
