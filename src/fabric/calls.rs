@@ -431,9 +431,8 @@ impl Caller {
     fn end(mut self) {
         self.arriving.close();
         while let Ok(command) = self.arriving.try_recv() {
-            match command {
-                Command::Call(number, call) => self.begin(number, call),
-                _ => {}
+            if let Command::Call(number, call) = command {
+                self.begin(number, call);
             }
         }
         for (_, waiting) in self.waiting.drain() {

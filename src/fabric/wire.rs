@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// A call as it leaves. Its correlation id is its number.
-pub(crate) fn call(number: u64, call: &mut Call, caller: &str) -> Message {
+pub fn call(number: u64, call: &mut Call, caller: &str) -> Message {
     let mut headers = FieldTable::default();
     headers.insert("From".into(), AMQPValue::LongString(caller.into()));
     let left = call.deadline.instant().saturating_duration_since(Instant::now()).as_millis().max(1);
@@ -69,22 +69,26 @@ pub(crate) fn call(number: u64, call: &mut Call, caller: &str) -> Message {
 }
 
 /// Which call an answer is for.
-pub(crate) fn number(correlation_id: &ShortString) -> Option<u64> {
+#[must_use]
+pub fn number(correlation_id: &ShortString) -> Option<u64> {
     correlation_id.as_str().parse().ok()
 }
 
 /// Whether a message asks for a method to be run. A type is not needed for that.
-pub(crate) fn is_call(properties: &BasicProperties) -> bool {
+#[must_use]
+pub fn is_call(properties: &BasicProperties) -> bool {
     properties.kind().as_ref().is_none_or(|kind| !matches!(kind.as_str(), "result" | "error"))
 }
 
 /// Who calls, as far as it says so.
-pub(crate) fn caller(properties: &BasicProperties) -> Option<String> {
+#[must_use]
+pub fn caller(properties: &BasicProperties) -> Option<String> {
     super::presence::text(properties.headers().as_ref()?, "From")
 }
 
 /// An answer as it leaves.
-pub(crate) fn answer(
+#[must_use]
+pub fn answer(
     kind: Kind,
     content_type: &str,
     reply_to: ShortString,
@@ -109,7 +113,7 @@ pub(crate) fn answer(
 ///
 /// # Errors
 /// `Protocol` when it is neither a result nor an error.
-pub(crate) fn reply(delivery: Delivery) -> Result<Reply> {
+pub fn reply(delivery: Delivery) -> Result<Reply> {
     let kind = match delivery.properties.kind().as_ref().map(ShortString::as_str) {
         Some("result") => Kind::Result,
         Some("error") => Kind::Error,

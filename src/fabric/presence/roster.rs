@@ -76,12 +76,14 @@ const UNTOLD: &str = "";
 const BEATS: u32 = 2;
 
 impl Roster {
-    pub(crate) fn new(time_to_live: Duration, most: usize) -> Self {
+    /// One that remembers a server for `time_to_live` after it was last heard, and `most` servers at once.
+    #[must_use]
+    pub fn new(time_to_live: Duration, most: usize) -> Self {
         Self { time_to_live, most, state: Mutex::default() }
     }
 
     /// A keep-alive has come. Gives an error to tell when it is a sibling's of `own` whose methods differ.
-    pub(crate) fn heard(&self, headers: &FieldTable, own: &Identity, api: &[String]) -> Option<Error> {
+    pub fn heard(&self, headers: &FieldTable, own: &Identity, api: &[String]) -> Option<Error> {
         let key = key(headers)?;
         let instance = text(headers, "service_instance");
         let now = Instant::now();
@@ -133,7 +135,7 @@ impl Roster {
     }
 
     /// A service has said that it leaves.
-    pub(crate) fn left(&self, headers: &FieldTable) {
+    pub fn left(&self, headers: &FieldTable) {
         let Some(key) = key(headers) else { return };
         let instance = text(headers, "service_instance").unwrap_or_default();
         let mut state = self.state.lock();
@@ -167,7 +169,8 @@ impl Roster {
     }
 
     /// The methods of a service, by its full name, if it is there and has named them.
-    pub(crate) fn methods(&self, service: &str) -> Option<Vec<String>> {
+    #[must_use]
+    pub fn methods(&self, service: &str) -> Option<Vec<String>> {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.sweep(now);
@@ -186,7 +189,7 @@ impl Roster {
     ///
     /// # Errors
     /// `ServiceUnavailable`, naming the versions that are there.
-    pub(crate) fn version(&self, service: &Identity, range: &VersionRange) -> Result<String, Error> {
+    pub fn version(&self, service: &Identity, range: &VersionRange) -> Result<String, Error> {
         let filter = Filter { domain: Some(service.domain.clone()), kind: Some(service.kind.clone()) };
         let seen = self.list(&filter).into_iter().find(|seen| seen.id == service.id);
         let versions = seen.map(|seen| seen.versions).unwrap_or_default();

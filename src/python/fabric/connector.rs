@@ -296,7 +296,6 @@ impl FabricConnector {
 
     /// Has every keep-alive of these services given to a callback, as a dict of its headers.
     #[pyo3(signature = (callback, is_coroutine, domain=None, kind=None, id=None))]
-    #[expect(clippy::too_many_arguments, reason = "all are named where it is called")]
     fn subscribe_keep_alives<'py>(
         &self,
         py: Python<'py>,
