@@ -441,7 +441,7 @@ class AmqBrokerConnector:
 
     def publish_data(
         self,
-        data: bytes,
+        data: bytes | bytearray | memoryview,
         headers: Mapping[str, Any],
         *,
         persistent: bool = False,
@@ -465,11 +465,19 @@ class AmqBrokerConnector:
         Raises:
             Overloaded: the outbox is full.
             PayloadError: a header that cannot be sent, or data that is too large.
+            ConfigurationError: data that is no bytes, or another argument that cannot be.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise ConfigurationError(f"data is bytes, not {type(data).__name__}: encode it first")
         return self._value(
-            self._native.publish(bytes(data), dict(headers), persistent, mandatory, expiration, message_id)
+            self._native.publish(
+                bytes(data),
+                settings.headers(headers),
+                bool(persistent),
+                bool(mandatory),
+                None if expiration is None else settings.seconds("expiration", expiration),
+                None if message_id is None else settings.text("message_id", message_id),
+            )
         )
 
     def subscribe_data(
@@ -520,11 +528,17 @@ class AmqBrokerConnector:
         """
         if match not in ("all", "any") or ack not in ("auto", "manual", "none"):
             raise ConfigurationError("match is 'all' or 'any'; ack is 'auto', 'manual' or 'none'")
+        if ack == "none" and (dead_letter or max_deliveries is not None):
+            raise ConfigurationError(
+                "ack='none' has the broker forget a message: nothing can be tried again or rejected"
+            )
+        if replay is not None and stream is None:
+            raise ConfigurationError("replay needs a stream: see retain_data")
         if not callable(callback):
             raise ConfigurationError(f"callback is a function, not {callback!r}")
         given: _engine._FabricSubscribed = {
             "name": settings.text("subscriber_name", subscriber_name),
-            "headers": dict(headers),
+            "headers": settings.headers(headers),
             "any": match == "any",
             "domain": self.domain if domain is None else domain,
             "durable": bool(durable),
@@ -565,7 +579,7 @@ class AmqBrokerConnector:
             self._native.retain(
                 {
                     "stream": settings.text("stream", stream),
-                    "headers": dict(headers),
+                    "headers": settings.headers(headers),
                     "any": match == "any",
                     "max_age": None if age is None else settings.seconds("max_age", age, 1.0),
                     "max_bytes": max_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .. import _engine
 from ..errors import ConfigurationError
@@ -69,6 +70,13 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} is a text, not {value!r}")
     return value
+
+
+def headers(value: object) -> dict[str, Any]:
+    """Headers that are given."""
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"headers are a dict of what is said, not {value!r}")
+    return dict(value)
 
 
 def count(name: str, value: object, most: int = 65_535) -> int:
