@@ -6,7 +6,9 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from broker import Relay
@@ -28,10 +30,11 @@ def growth(address: str) -> Figures:
     """Megabytes that are in use more after the last reconnect than after the first hundred."""
     place = urlsplit(address)
     assert place.hostname and place.port
-    with Relay((place.hostname, place.port)) as between:
+    with Relay((place.hostname, place.port)) as between, tempfile.TemporaryFile("w+") as words:
         assert not isinstance(between.address, str)
         uri = address.replace(f":{place.port}/", f":{between.address[1]}/")
-        with subprocess.Popen([sys.executable, __file__, uri], stdout=subprocess.PIPE, text=True) as service:
+        command = [sys.executable, __file__, uri]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, text=True) as service:
             assert service.stdout
             sizes = []
             for line in service.stdout:
@@ -41,15 +44,23 @@ def growth(address: str) -> Figures:
                     service.kill()
                     break
                 between.cut()
-    if len(sizes) <= TIMES:
-        raise RuntimeError(f"the service ended after {len(sizes)} connections")
+        if len(sizes) <= TIMES:
+            words.seek(0)
+            last = words.read().strip().splitlines()[-1:]
+            raise RuntimeError(f"the service ended after {len(sizes)} connections: {last}")
     return {"growth": (sizes[-1] - sizes[SETTLED]) / 1e6, "resident": sizes[-1] / 1e6, "samples": TIMES}
 
 
 async def main(uri: str) -> None:
     """Works, waits until it is cut off, and works again."""
     from fabric_measures import SINK, TAKEN
-    from ironbridge.fabric import AbstractServiceApi, AmqBrokerConnector, IncomingMessage
+    from ironbridge.fabric import (
+        AbstractServiceApi,
+        AmqBrokerConnector,
+        EndpointNotFound,
+        IncomingMessage,
+        ServiceUnavailable,
+    )
 
     class Api(AbstractServiceApi):
         def get(self, word: str) -> str:
@@ -65,6 +76,15 @@ async def main(uri: str) -> None:
     async def take(message: IncomingMessage) -> None:
         received.set()
 
+    async def call(proxy: Any) -> None:
+        """Calls itself, as soon as its own methods are back at the broker."""
+        while True:
+            try:
+                assert await proxy.get(word="x") == "x"
+                return
+            except (EndpointNotFound, ServiceUnavailable):
+                await asyncio.sleep(0.001)
+
     amq = AmqBrokerConnector(
         uri, "reconnecting", "bench", "one", keep_alive_seconds=5, on_state=follow, options={"backoff_first": 0.01}
     )
@@ -74,7 +94,7 @@ async def main(uri: str) -> None:
         proxy = await amq.rpc_proxy("reconnecting", "one", "bench", idempotent=True)
         while True:
             lost.clear()
-            assert await proxy.get(word="x") == "x"
+            await call(proxy)
             received.clear()
             await amq.publish_data(b"x", SINK)
             await amq.publish_data(b"x", TAKEN)
