@@ -27,14 +27,32 @@ def body(error: BaseException) -> dict[str, Any]:
     The first three are those of the originals: a builtin class by its name alone, any other with its module; the
     exception's `repr`; its arguments. Peers of this make read the rest, too.
     """
-    kind: type = getattr(type(error), "_origin", type(error))
-    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-    told: dict[str, Any] = {"type": name, "message": _safely(repr, error), "args": list(error.args)}
+    if isinstance(error, (StopIteration, StopAsyncIteration)):
+        # As of a coroutine that raises it. Originals that call wait for ever when they read of one.
+        error = _caused(RuntimeError(f"the method raised {type(error).__name__}"), error)
+    told: dict[str, Any] = {"type": _name(error), "message": _safely(repr, error), "args": list(error.args)}
     told["text"] = error.message if isinstance(error, RemoteExecutionError) else _safely(str, error)
     told["traceback"] = "".join(traceback.format_exception(error))
     if isinstance(error, IronbridgeError) and not isinstance(error, RemoteExecutionError):
         told["code"] = error.code
     return {"error": told}
+
+
+def _caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+def _name(error: BaseException) -> str:
+    """The class as originals look it up, to make one of the message and the arguments."""
+    kind: type = getattr(type(error), "_origin", type(error))
+    if kind is RemoteExecutionError:
+        return error.type_name if isinstance(error, RemoteExecutionError) else kind.__name__
+    if issubclass(kind, IronbridgeError):
+        # Ours are not made so. Peers of this make know it by its code, others by the builtin of the same meaning.
+        named = (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins" and base is not Exception)
+        return next((name for name in named if name not in ("BaseException", "object")), "RuntimeError")
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _safely(shown: Any, error: BaseException) -> str:
