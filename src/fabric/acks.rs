@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: VecDeque<Open>,
+    /// How many of them are not done.
+    undone: usize,
     /// Tags done since the last flush that had something before them.
     done: Vec<u64>,
 }
@@ -29,12 +31,13 @@ impl Ledger {
     /// A delivery has come. Tags of a channel only grow.
     pub fn arrived(&mut self, tag: u64) {
         self.open.push_back(Open { tag, done: false });
+        self.undone += 1;
     }
 
     /// How many are not done.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.open.iter().filter(|open| !open.done).count()
+        self.undone
     }
 
     /// A delivery is dealt with. Whether it is one of this channel.
@@ -45,13 +48,19 @@ impl Ledger {
             return false;
         }
         self.done.push(tag);
+        self.undone -= 1;
         true
     }
 
     /// A delivery was rejected or given back: the broker knows already.
     pub fn forget(&mut self, tag: u64) -> bool {
         let Ok(place) = self.open.binary_search_by_key(&tag, |open| open.tag) else { return false };
-        self.open.remove(place).is_some_and(|open| !open.done)
+        if self.open.get(place).is_none_or(|open| open.done) {
+            return false;
+        }
+        self.open.remove(place);
+        self.undone -= 1;
+        true
     }
 
     /// What to acknowledge now. Afterwards all that is done is told.

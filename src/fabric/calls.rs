@@ -3,7 +3,7 @@
 mod fate;
 mod targets;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ enum Command {
     Prepare(String, Done<()>),
     Prepared(Prepared),
     Unroutable(u64, Error),
-    Gone(Target, Instant),
+    Served(Target, Option<u32>, Instant),
 }
 
 /// Where calls are begun. Any thread may.
@@ -101,6 +101,7 @@ impl Calls {
             deadlines: BTreeSet::new(),
             unsent: VecDeque::new(),
             looked: Instant::now(),
+            unserved: HashSet::new(),
         };
         let most = context.config.limits.calls_in_flight;
         (Self { commands, numbers: AtomicU64::new(1), open, most }, caller)
@@ -186,6 +187,8 @@ pub(crate) struct Caller {
     unsent: VecDeque<u64>,
     /// When it was last asked whether those that are slow to answer are there at all.
     looked: Instant,
+    /// Methods that nobody served then.
+    unserved: HashSet<Target>,
 }
 
 /// Commands taken at once.
@@ -279,7 +282,7 @@ impl Caller {
                 }
             },
             Command::Unroutable(number, error) => self.finish(number, Err(error)),
-            Command::Gone(target, since) => self.gone(&target, since),
+            Command::Served(target, servers, since) => self.served(target, servers, since),
         }
     }
 

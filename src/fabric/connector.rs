@@ -1,13 +1,13 @@
 //! A connector: one connection to the broker, and all that goes over it, on one thread of the engine.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinSet;
 
 use super::calls::{Call, Calls};
 use super::config::Config;
@@ -41,7 +41,8 @@ pub struct Connector {
     stop: watch::Sender<bool>,
     leaving: Arc<Notify>,
     left: Arc<Notify>,
-    closed: AtomicBool,
+    closing: Arc<Mutex<Closing>>,
+    tasks: Tasks,
     thread: Mutex<Option<JoinHandle<()>>>,
     made_in: u64,
 }
@@ -57,6 +58,18 @@ pub struct Stats {
     pub data: OutboxStats,
     /// Log records.
     pub logs: OutboxStats,
+}
+
+/// What runs on the engine's thread; none any more at the end.
+type Tasks = Arc<Mutex<Option<JoinSet<()>>>>;
+
+/// How far the end has come.
+#[derive(Default)]
+struct Closing {
+    begun: bool,
+    ended: bool,
+    waiting: Vec<Done<Leftover>>,
+    leftover: Leftover,
 }
 
 /// What was not done when a connector closed.
@@ -83,7 +96,7 @@ impl Connector {
         let context = Context::new(config, observer);
         let (supervisor, link) = Supervisor::new(Arc::clone(&context));
         let (calls, caller) = Calls::new(&context, &roster, link.clone());
-        let (serving, server) = Serving::new(&context, link.clone());
+        let serving = Serving::new(&context, link.clone());
         let data = Outbox::new(
             "outbox",
             Bounds {
@@ -121,8 +134,16 @@ impl Connector {
             .map_err(|error| Error::io(Code::Configuration, "starting the engine of a connector", &error))?;
         let (stop, stopped) = watch::channel(false);
         let handle = runtime.handle().clone();
-        let (outboxes, context_too, link_too) =
-            ([Arc::clone(&data), Arc::clone(&logs)], Arc::clone(&context), link.clone());
+        let mut begun = JoinSet::new();
+        begun.spawn_on(caller.run(), &handle);
+        begun.spawn_on(listen.run(), &handle);
+        begun.spawn_on(beat.run(), &handle);
+        for outbox in [&data, &logs] {
+            begun.spawn_on(Arc::clone(outbox).run(link.clone(), Arc::clone(&context)), &handle);
+        }
+        let tasks: Tasks = Arc::new(Mutex::new(Some(begun)));
+        let closing: Arc<Mutex<Closing>> = Arc::default();
+        let ending = (Arc::clone(&tasks), Arc::clone(&closing));
         let work = async move {
             let (first, connected) = oneshot::channel();
             tokio::spawn(async move {
@@ -131,17 +152,8 @@ impl Connector {
                 };
                 opened.end(connected.await.unwrap_or_else(|_| ended()));
             });
-            let mut tasks = tokio::task::JoinSet::new();
-            tasks.spawn(caller.run());
-            tasks.spawn(server.run());
-            tasks.spawn(listen.run());
-            tasks.spawn(beat.run());
-            for outbox in outboxes {
-                tasks.spawn(outbox.run(link_too.clone(), Arc::clone(&context_too)));
-            }
             supervisor.run(first, stopped).await;
-            // All end by themselves when the link is closed.
-            while tasks.join_next().await.is_some() {}
+            end(&ending.0, &ending.1).await;
             drop(listening);
         };
         let thread = std::thread::Builder::new()
@@ -165,7 +177,8 @@ impl Connector {
             stop,
             leaving,
             left,
-            closed: AtomicBool::new(false),
+            closing,
+            tasks,
             thread: Mutex::new(Some(thread)),
             made_in: generation(),
         }))
@@ -212,7 +225,8 @@ impl Connector {
     /// Serves methods. `api` says each with its parameters, for siblings to compare.
     pub fn serve(&self, registration: Registration, api: Vec<String>, done: Done<()>) {
         self.own.offers(api);
-        self.serving.register(registration, done);
+        let server = self.serving.register(registration, done);
+        self.spawn(server.run());
     }
 
     /// Publishes data, behind all that was published before.
@@ -234,14 +248,14 @@ impl Connector {
     /// Consumes a queue. `begun` is told when messages come, or why they never will.
     pub fn consume(&self, queue: QueueSpec, receiver: Arc<dyn Receive>, begun: Done<()>) -> Consuming {
         let (consuming, consume) = Consume::new(&self.context, self.link.clone(), queue, receiver, begun);
-        self.runtime.spawn(consume.run());
+        self.spawn(consume.run());
         consuming
     }
 
     /// Declares a queue and what leads to it, and consumes nothing.
     pub fn declare(&self, queue: QueueSpec, done: Done<()>) {
         let (link, context) = (self.link.clone(), Arc::clone(&self.context));
-        self.runtime.spawn(async move { done.end(stream::declare(link, &context, &queue).await) });
+        self.spawn(async move { done.end(stream::declare(link, &context, &queue).await) });
     }
 
     /// Who is there.
@@ -262,21 +276,33 @@ impl Connector {
     }
 
     /// Takes no call any more, lets those that run finish, sends what waits, says goodbye, and ends: all within
-    /// `grace`. `done` is told what was left over; at the second time at once.
+    /// `grace`, but for a moment. `done` is told what was left over, when nothing else is told any more.
     pub fn close(self: &Arc<Self>, grace: Duration, done: Done<Leftover>) {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            done.end(Ok(Leftover::default()));
-            return;
+        let begins = {
+            let mut closing = self.closing.lock();
+            if closing.ended {
+                drop(closing);
+                return done.end(Ok(Leftover::default()));
+            }
+            closing.waiting.push(done);
+            !std::mem::replace(&mut closing.begun, true)
+        };
+        if begins {
+            let connector = Arc::clone(self);
+            self.spawn(async move {
+                let leftover = connector.wind_down(Deadline::after(grace)).await;
+                connector.closing.lock().leftover = leftover;
+                connector.stop.send_replace(true);
+            });
         }
-        let connector = Arc::clone(self);
-        self.runtime.spawn(async move {
-            let leftover = connector.wind_down(Deadline::after(grace)).await;
-            // Not before this thread has ended its work: whoever is told may end the process.
-            connector.stop.send_replace(true);
-            let mut link = connector.link.clone();
-            let _ = tokio::time::timeout(LAST, link.closed()).await;
-            done.end(Ok(leftover));
-        });
+    }
+
+    /// Has something done on the engine's thread. After the end it is dropped.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        let Some(tasks) = tasks.as_mut() else { return };
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(task, &self.runtime);
     }
 
     async fn wind_down(&self, deadline: Deadline) -> Leftover {
@@ -312,6 +338,24 @@ impl Connector {
         {
             let _ = thread.join();
         }
+    }
+}
+
+/// The link is closed, and everything ends by itself, or is ended; only then are those told who wait for the end.
+async fn end(tasks: &Tasks, closing: &Mutex<Closing>) {
+    let left = tasks.lock().take();
+    if let Some(mut left) = left {
+        let all = async { while left.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST, all).await;
+        left.shutdown().await;
+    }
+    let (waiting, leftover) = {
+        let mut closing = closing.lock();
+        closing.ended = true;
+        (std::mem::take(&mut closing.waiting), closing.leftover)
+    };
+    for done in waiting {
+        done.end(Ok(leftover));
     }
 }
 

@@ -18,6 +18,7 @@ use super::context::Context;
 use super::error::{Cause, classify};
 use super::link::Link;
 use crate::core::done::Done;
+use crate::core::error::{Code, Error};
 
 pub use arrived::{Arrived, Settle, Verdict};
 pub use queue::{Binding, Offset, QueueSpec};
@@ -139,7 +140,7 @@ impl Consume {
                     }
                     None
                 }
-                delivery = next_delivery(&mut up) => match (delivery, &mut up) {
+                delivery = next_delivery(&mut up), if !self.stopped => match (delivery, &mut up) {
                     (Some(Ok(delivery)), Some(up)) => {
                         self.received(delivery, up);
                         self.received_too(up)
@@ -177,6 +178,8 @@ impl Consume {
                 if self.stopped && open == 0 {
                     break;
                 }
+            } else if self.stopped {
+                break;
             }
         }
         self.arriving.close();
@@ -189,7 +192,10 @@ impl Consume {
 
     fn will_try_again(&mut self, error: &lapin::Error) -> bool {
         let queue = self.spec.lock().name.clone();
-        let (told, cause) = classify(error, &format!("consuming {queue}"), &self.context.config.address);
+        let (told, cause) = match self.is_missing(error) {
+            Some(missing) => (missing, Cause::Final),
+            None => classify(error, &format!("consuming {queue}"), &self.context.config.address),
+        };
         if cause == Cause::Retry {
             return true;
         }
@@ -209,6 +215,17 @@ impl Consume {
     fn opening(&mut self) -> Opening {
         self.session += 1;
         Box::pin(open(self.link.clone(), Arc::clone(&self.spec)))
+    }
+
+    /// A stream that is to be read, and is not there, does not come by itself.
+    fn is_missing(&self, error: &lapin::Error) -> Option<Error> {
+        let spec = self.spec.lock();
+        let missing = spec.offset.is_some() && error.is_amqp_soft_error() && self.begun.is_some();
+        let told = classify(error, "reading the stream", &self.context.config.address).0;
+        (missing && told.code == Code::ServiceUnavailable).then(|| {
+            let text = format!("there is no stream {:?}: retain_data() makes one", spec.name);
+            Error::new(Code::Configuration, text)
+        })
     }
 
     async fn take(&mut self, command: Command, up: &mut Option<Up>) {

@@ -1,6 +1,6 @@
 //! Matching headers here, as the broker's headers exchange does.
 
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 /// What headers must say.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// All of these, or any.
+    /// All of these, or any. What begins with `x-` is not looked at.
     #[must_use]
     pub fn new(wanted: FieldTable, any: bool) -> Self {
         Self { wanted, any }
@@ -19,31 +19,63 @@ impl Filter {
     /// Whether they say so.
     #[must_use]
     pub fn matches(&self, headers: Option<&FieldTable>) -> bool {
-        let says = |(name, value): (&lapin::types::ShortString, &AMQPValue)| {
-            headers.and_then(|headers| headers.inner().get(name)).is_some_and(|found| equal(found, value))
+        let says = |(name, wanted): (&ShortString, &AMQPValue)| {
+            headers.and_then(|headers| headers.inner().get(name)).is_some_and(|found| says(wanted, found))
         };
-        let mut wanted = self.wanted.inner().iter();
+        let mut wanted = self.wanted.inner().iter().filter(|(name, _)| !name.as_str().starts_with("x-"));
         if self.any { wanted.any(says) } else { wanted.all(says) }
     }
 }
 
-/// Whether two values are the same, whatever size their numbers were written in.
-fn equal(one: &AMQPValue, other: &AMQPValue) -> bool {
-    match (integer(one), integer(other)) {
-        (Some(one), Some(other)) => one == other,
-        _ => one == other,
+/// Whether a value is the one that is wanted, however either was written; none wanted is any.
+fn says(wanted: &AMQPValue, found: &AMQPValue) -> bool {
+    if matches!(wanted, AMQPValue::Void) {
+        return true;
+    }
+    match (Plain::of(wanted), Plain::of(found)) {
+        (Some(wanted), Some(found)) => wanted == found,
+        _ => wanted == found,
     }
 }
 
-fn integer(value: &AMQPValue) -> Option<i64> {
-    Some(match value {
-        AMQPValue::ShortShortInt(number) => (*number).into(),
-        AMQPValue::ShortShortUInt(number) => (*number).into(),
-        AMQPValue::ShortInt(number) => (*number).into(),
-        AMQPValue::ShortUInt(number) => (*number).into(),
-        AMQPValue::LongInt(number) => (*number).into(),
-        AMQPValue::LongUInt(number) => (*number).into(),
-        AMQPValue::LongLongInt(number) => *number,
-        _ => return None,
-    })
+/// A value without the type that it was written as.
+#[derive(PartialEq)]
+enum Plain<'a> {
+    Integer(i128),
+    Float(f64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Plain<'a> {
+    fn of(value: &'a AMQPValue) -> Option<Self> {
+        Some(match value {
+            AMQPValue::ShortShortInt(number) => Self::Integer((*number).into()),
+            AMQPValue::ShortShortUInt(number) => Self::Integer((*number).into()),
+            AMQPValue::ShortInt(number) => Self::Integer((*number).into()),
+            AMQPValue::ShortUInt(number) => Self::Integer((*number).into()),
+            AMQPValue::LongInt(number) => Self::Integer((*number).into()),
+            AMQPValue::LongUInt(number) => Self::Integer((*number).into()),
+            AMQPValue::LongLongInt(number) => Self::Integer((*number).into()),
+            AMQPValue::Timestamp(seconds) => Self::Integer((*seconds).into()),
+            AMQPValue::Float(number) => Self::float((*number).into()),
+            AMQPValue::Double(number) => Self::float(*number),
+            AMQPValue::ShortString(text) => Self::Bytes(text.as_str().as_bytes()),
+            AMQPValue::LongString(text) => Self::Bytes(text.as_bytes()),
+            AMQPValue::ByteArray(bytes) => Self::Bytes(bytes.as_slice()),
+            _ => return None,
+        })
+    }
+
+    /// A float that is a whole number equals that number.
+    fn float(number: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "it is whole, and no larger than the largest integer"
+        )]
+        if number.fract() == 0.0 && number.abs() < 1e19 {
+            Self::Integer(number as i128)
+        } else {
+            Self::Float(number)
+        }
+    }
 }

@@ -164,7 +164,11 @@ impl Outbox {
                 Ok(channel) => sender.send_on(&channel, &mut link).await,
                 Err(error) => Some(error),
             };
-            let Some(error) = error else { break };
+            let Some(error) = error else {
+                sender.sent.values_mut().for_each(|entry| entry.was_sent = true);
+                sender.give_back();
+                break;
+            };
             sender.take_back(&error, link.is_up()).await;
             context.pause().await;
         }
@@ -342,9 +346,15 @@ impl<'a> Sender<'a> {
             self.context.observer.trouble(&told, "publishing");
             entry.end(Err(told.with_fate(Fate::Rejected)));
         }
+        self.outbox.state.lock().stats.resent += left.values().filter(|entry| entry.was_sent).count() as u64;
+        self.sent = left;
+        self.give_back();
+    }
+
+    /// What is on its way is in the queue again, before all that waits.
+    fn give_back(&mut self) {
         let mut state = self.outbox.state.lock();
-        state.stats.resent += left.values().filter(|entry| entry.was_sent).count() as u64;
-        for entry in left.into_values().rev() {
+        for entry in std::mem::take(&mut self.sent).into_values().rev() {
             state.queue.push_front(entry);
         }
     }

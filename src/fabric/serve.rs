@@ -10,12 +10,14 @@ use std::sync::Arc;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::acks::{Ack, Ledger};
 use super::context::Context;
+use super::error::{Cause, classify};
 use super::link::Link;
 use super::publishing::Message;
 use super::wire;
@@ -54,7 +56,6 @@ pub struct Method {
 }
 
 enum Command {
-    Register(Registration, Done<()>),
     Settle(Settlement),
     Stop,
 }
@@ -75,8 +76,16 @@ enum How {
 
 /// Where methods are offered. Any thread may.
 pub(crate) struct Serving {
-    commands: mpsc::UnboundedSender<Command>,
+    context: Arc<Context>,
+    link: Link,
+    served: Mutex<Served>,
     stats: Arc<Mutex<ServeStats>>,
+}
+
+#[derive(Default)]
+struct Served {
+    servers: Vec<mpsc::UnboundedSender<Command>>,
+    stopped: bool,
 }
 
 /// What was served.
@@ -95,31 +104,38 @@ pub struct ServeStats {
 }
 
 impl Serving {
-    /// Also gives what serves.
-    pub(crate) fn new(context: &Arc<Context>, link: Link) -> (Self, Server) {
-        let (commands, arriving) = mpsc::unbounded_channel();
-        let stats = Arc::new(Mutex::default());
-        let server = Server {
-            context: Arc::clone(context),
-            link,
-            commands: commands.clone(),
-            arriving,
-            registrations: Vec::new(),
-            session: 0,
-            stopped: false,
-            stats: Arc::clone(&stats),
-        };
-        (Self { commands, stats }, server)
+    pub(crate) fn new(context: &Arc<Context>, link: Link) -> Self {
+        Self { context: Arc::clone(context), link, served: Mutex::default(), stats: Arc::default() }
     }
 
-    /// Offers methods. `done` is told when the broker sends calls.
-    pub(crate) fn register(&self, registration: Registration, done: Done<()>) {
-        let _ = self.commands.send(Command::Register(registration, done));
+    /// What serves methods. `begun` is told when the broker sends calls.
+    pub(crate) fn register(&self, registration: Registration, begun: Done<()>) -> Server {
+        let (commands, arriving) = mpsc::unbounded_channel();
+        let mut served = self.served.lock();
+        if !served.stopped {
+            served.servers.push(commands.clone());
+        }
+        Server {
+            context: Arc::clone(&self.context),
+            link: self.link.clone(),
+            registration,
+            begun: Some(begun),
+            commands,
+            arriving,
+            session: 0,
+            stopped: served.stopped,
+            stats: Arc::clone(&self.stats),
+            open: 0,
+        }
     }
 
     /// Takes no call any more. Those that are open are still answered.
     pub(crate) fn stop(&self) {
-        let _ = self.commands.send(Command::Stop);
+        let mut served = self.served.lock();
+        served.stopped = true;
+        for server in served.servers.drain(..) {
+            let _ = server.send(Command::Stop);
+        }
     }
 
     pub(crate) fn stats(&self) -> ServeStats {
@@ -141,22 +157,27 @@ type Leaving = Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>;
 
 type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
 
-/// Serves, on the engine's thread.
+/// Serves one object's methods, on the engine's thread and on a channel of its own: what the broker refuses of one
+/// object ends no call of another.
 pub(crate) struct Server {
     context: Arc<Context>,
     link: Link,
+    registration: Registration,
+    /// Told once whether it has begun.
+    begun: Option<Done<()>>,
     commands: mpsc::UnboundedSender<Command>,
     arriving: mpsc::UnboundedReceiver<Command>,
-    registrations: Vec<Registration>,
     session: u64,
     stopped: bool,
     stats: Arc<Mutex<ServeStats>>,
+    /// What it has put into the statistics.
+    open: usize,
 }
 
 const BATCH: usize = 256;
 
 impl Server {
-    /// Until the link is closed.
+    /// Until it is stopped and all is answered, or the link is closed.
     pub(crate) async fn run(mut self) {
         let mut commands = Vec::with_capacity(BATCH);
         let mut opening: Option<Opening> = None;
@@ -164,68 +185,96 @@ impl Server {
         let mut look = tokio::time::interval(self.context.config.limits.stall / 2);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut closing = self.link.clone();
-        loop {
-            if up.is_none() && opening.is_none() && !self.registrations.is_empty() && !self.stopped {
+        while !(self.stopped && self.open == 0) {
+            if up.is_none() && opening.is_none() {
                 opening = Some(self.opening());
             }
             let failed = tokio::select! {
                 biased;
                 () = closing.closed() => break,
-                taken = self.arriving.recv_many(&mut commands, BATCH) => {
-                    let mut failed = taken == 0;
+                _ = self.arriving.recv_many(&mut commands, BATCH) => {
                     for command in commands.drain(..) {
-                        failed |= !self.take(command, &mut up).await;
+                        self.take(command, &mut up).await;
                     }
-                    failed
+                    None
                 }
                 event = next(&mut up) => match (event, &mut up) {
                     (Event::Written(tag), Some(up)) => {
                         up.written(tag);
-                        false
+                        None
                     }
-                    (Event::Arrived(item), Some(up)) => !self.arrived(item, up).await,
-                    _ => true,
+                    (Event::Arrived(item), Some(up)) => self.arrived(item, up).await,
+                    (Event::Failed(error), _) => Some(error),
+                    (_, None) => None,
                 },
                 opened = next_opened(&mut opening) => {
                     opening = None;
                     match opened {
                         Some(Ok(opened)) => {
                             up = Some(opened);
-                            false
+                            if let Some(begun) = self.begun.take() {
+                                begun.end(Ok(()));
+                            }
+                            None
                         }
-                        Some(Err(_)) => true,
+                        Some(Err(error)) => Some(error),
                         None => break,
                     }
                 }
-                _ = look.tick(), if up.as_ref().is_some_and(|up| up.ledger.outstanding() > 0) => {
-                    for registration in &self.registrations {
-                        registration.handler.give_back_stalled();
-                    }
-                    false
+                _ = look.tick(), if self.open > 0 => {
+                    self.registration.handler.give_back_stalled();
+                    None
                 }
             };
-            if failed {
+            if let Some(error) = failed {
                 up = None;
-                opening = None;
+                if !self.will_try_again(&error) {
+                    break;
+                }
                 self.context.pause().await;
             } else if let Some(up) = &mut up {
                 up.flush();
             }
-            self.stats.lock().open = up.as_ref().map_or(0, |up| up.ledger.outstanding());
+            self.count(up.as_ref().map_or(0, |up| up.ledger.outstanding()));
+        }
+        self.count(0);
+    }
+
+    /// Says how many calls are open.
+    fn count(&mut self, open: usize) {
+        if open != self.open {
+            let mut stats = self.stats.lock();
+            stats.open = stats.open + open - self.open;
+            self.open = open;
         }
     }
 
     fn opening(&mut self) -> Opening {
         self.session += 1;
-        let (link, context) = (self.link.clone(), Arc::clone(&self.context));
-        let registrations = self.registrations.clone();
-        Box::pin(setup::open(link, context, registrations))
+        Box::pin(setup::open(self.link.clone(), Arc::clone(&self.context), self.registration.clone()))
     }
 
-    /// Whether the channel is still good.
-    async fn take(&mut self, command: Command, up: &mut Option<Up>) -> bool {
+    fn will_try_again(&mut self, error: &lapin::Error) -> bool {
+        let doing = format!("serving {}", self.registration.exchange);
+        let (told, cause) = classify(error, &doing, &self.context.config.address);
+        if cause == Cause::Retry {
+            return true;
+        }
+        match self.begun.take() {
+            Some(begun) => {
+                begun.end(Err(told));
+                false
+            }
+            // It was served before: somebody has changed a queue, and may change it back.
+            None => {
+                self.context.observer.trouble(&told, &doing);
+                true
+            }
+        }
+    }
+
+    async fn take(&mut self, command: Command, up: &mut Option<Up>) {
         match command {
-            Command::Register(registration, done) => return self.register(registration, done, up).await,
             Command::Settle(settlement) => {
                 if let Some(up) = up
                     && settlement.session == self.session
@@ -236,75 +285,52 @@ impl Server {
             Command::Stop => {
                 self.stopped = true;
                 if let Some(up) = up {
-                    for tag in up.arrivals.tags() {
-                        let _ = up.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
-                    }
+                    up.stop().await;
                 }
             }
         }
-        true
     }
 
-    async fn register(&mut self, registration: Registration, done: Done<()>, up: &mut Option<Up>) -> bool {
-        // On a channel of its own first: a refusal closes it, and no call with it.
-        let declared = setup::declare(&mut self.link, &self.context, &registration).await;
-        if let Err(error) = declared {
-            done.end(Err(error));
-            return true;
-        }
-        let index = self.registrations.len();
-        let begun = match up {
-            Some(up) => up.arrivals.consume(&up.channel, index, &registration).await,
-            None => Ok(()),
-        };
-        self.registrations.push(registration);
-        done.end(Ok(()));
-        begun.is_ok()
-    }
-
-    /// Whether the channel is still good.
-    async fn arrived(&mut self, item: Item, up: &mut Up) -> bool {
+    /// Why the channel has failed, if it has.
+    async fn arrived(&mut self, item: Item, up: &mut Up) -> Option<lapin::Error> {
         match item {
-            Item::Delivery { registration, method, delivery } => {
-                let delivery = match delivery {
+            Item::Delivery { method, delivery } => {
+                let delivery = match *delivery {
                     Ok(delivery) => delivery,
-                    Err(_) => return false,
+                    Err(error) => return Some(error),
                 };
                 up.ledger.arrived(delivery.delivery_tag);
-                let Some(served) = self.registrations.get(registration) else { return true };
-                let redeliver = served
-                    .methods
-                    .iter()
-                    .find(|known| *known.name == *method)
-                    .is_none_or(|method| method.redeliver);
-                let reply_to = request::Origin::new(self.session, &delivery, &method, &self.commands);
-                match request::read(*delivery, &method, redeliver, reply_to) {
-                    Ok(request) => {
-                        self.stats.lock().taken += 1;
-                        served.handler.handle(request);
-                    }
-                    Err(Some(error)) => {
-                        self.stats.lock().malformed += 1;
-                        self.context.observer.trouble(&error, &format!("a call of {method}"));
-                    }
-                    // It is answered already, or nobody waits any more.
-                    Err(None) => {}
-                }
-                true
+                self.called(delivery, &method);
+                None
             }
-            Item::Ended { registration, method } => {
-                if self.stopped {
-                    return true;
-                }
+            Item::Ended { .. } if self.stopped => None,
+            Item::Ended { method } => {
                 // The queue was deleted under its consumer.
                 self.context.pause().await;
-                let Some(served) = self.registrations.get(registration) else { return true };
-                up.arrivals.restore(&up.channel, registration, served, &method).await.is_ok()
+                up.arrivals.restore(&up.channel, &self.registration, &method).await.err()
             }
         }
     }
 
-    fn settle(&mut self, settlement: Settlement, up: &mut Up) {
+    fn called(&self, delivery: Delivery, method: &Arc<str>) {
+        let known = self.registration.methods.iter().find(|known| *known.name == **method);
+        let redeliver = known.is_none_or(|method| method.redeliver);
+        let origin = request::Origin::new(self.session, &delivery, &self.commands);
+        match request::read(delivery, method, redeliver, origin) {
+            Ok(request) => {
+                self.stats.lock().taken += 1;
+                self.registration.handler.handle(request);
+            }
+            Err(Some(error)) => {
+                self.stats.lock().malformed += 1;
+                self.context.observer.trouble(&error, &format!("a call of {method}"));
+            }
+            // It is answered already.
+            Err(None) => {}
+        }
+    }
+
+    fn settle(&self, settlement: Settlement, up: &mut Up) {
         let tag = settlement.tag;
         match settlement.how {
             How::Answered(message) => {
@@ -326,6 +352,13 @@ impl Server {
 }
 
 impl Up {
+    /// Takes no call any more.
+    async fn stop(&mut self) {
+        for tag in self.arrivals.tags() {
+            let _ = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
+        }
+    }
+
     fn answer(&mut self, tag: u64, message: Message) {
         let channel = self.channel.clone();
         let mut answer = Box::pin(async move {
@@ -362,7 +395,7 @@ enum Event {
     /// The answer of this call has left.
     Written(u64),
     Arrived(Item),
-    Failed,
+    Failed(lapin::Error),
 }
 
 async fn next(up: &mut Option<Up>) -> Event {
@@ -372,9 +405,9 @@ async fn next(up: &mut Option<Up>) -> Event {
         biased;
         Some((tag, written)) = up.answers.next(), if !idle => match written {
             Ok(()) => Event::Written(tag),
-            Err(_) => Event::Failed,
+            Err(error) => Event::Failed(error),
         },
-        item = up.arrivals.next() => item.map_or(Event::Failed, Event::Arrived),
+        item = up.arrivals.next() => Event::Arrived(item),
     }
 }
 

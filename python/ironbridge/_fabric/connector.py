@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,6 +99,9 @@ class AmqBrokerConnector:
         self._state: State = "new"
         self._why: BaseException | None = None
         self._background: Background | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Future[None] | None = None
+        self._process = os.getpid()
         self._methods: dict[str, marks.Method] = {}
         self._setup = settings.native(
             amqp_uri,
@@ -194,12 +198,13 @@ class AmqBrokerConnector:
         if self._state == "closed":
             self._native = self._made()
             self._methods = {}
+        self._state, self._ending, self._process = "connecting", None, os.getpid()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self._open_blocking(within)
             return _engine.Ready(None)
-        self._state = "connecting"
+        self._loop = loop
         self._native.attach(loop)
         return asyncio.ensure_future(self._opened(within))
 
@@ -207,16 +212,16 @@ class AmqBrokerConnector:
         try:
             async with asyncio.timeout(within):
                 await self._native.open()
-        except TimeoutError as error:
-            await self._end(0.0)
-            raise self._away(within) from (None if not isinstance(error, IronbridgeError) else error)
+        except TimeoutError:
+            await self._ended(0.0)
+            raise self._away(within) from None
         except BaseException:
-            await self._end(0.0)
+            await self._ended(0.0)
             raise
 
     def _open_blocking(self, within: float) -> None:
-        self._state = "connecting"
         background = self._background = Background(f"ironbridge {self.fqn}")
+        self._loop = background.loop
         try:
             background.do(lambda: self._native.attach(background.loop))
             asyncio.run_coroutine_threadsafe(self._opened(within), background.loop).result()
@@ -233,20 +238,29 @@ class AmqBrokerConnector:
     def close(self, timeout: float = 10.0) -> Awaitable[None]:
         """Ends: takes no call any more, lets those that run finish, sends what waits, and says goodbye.
 
-        What could not be done in time fails at those who wait for it, and is told to `on_error`.
+        What could not be done in time fails at those who wait for it, and is told to `on_error`. In a forked child it
+        does nothing: the connection is the parent's.
 
         Args:
             timeout: seconds that all this may take.
         """
         grace = settings.seconds("timeout", timeout)
-        if not self.is_open:
+        loop = self._loop
+        if not self.is_open or loop is None or self._process != os.getpid() or loop.is_closed():
             return _engine.Ready(None)
-        if self._background is None:
-            return asyncio.ensure_future(self._end(grace))
+        if self._native.on_loop:
+            return asyncio.ensure_future(self._ended(grace), loop=loop)
+        asyncio.run_coroutine_threadsafe(self._ended(grace), loop).result()
         background, self._background = self._background, None
-        asyncio.run_coroutine_threadsafe(self._end(grace), background.loop).result()
-        background.stop(grace + 1.0)
+        if background is not None:
+            background.stop(grace + 1.0)
         return _engine.Ready(None)
+
+    async def _ended(self, grace: float) -> None:
+        """Whoever asks, it ends once."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self._end(grace))
+        await asyncio.shield(self._ending)
 
     async def _end(self, grace: float) -> None:
         data, logs, calls = await self._native.close(grace)
@@ -489,7 +503,7 @@ class AmqBrokerConnector:
         match: Literal["all", "any"] = "all",
         durable: bool = False,
         ack: Literal["auto", "manual", "none"] = "auto",
-        prefetch: int = 200,
+        prefetch: int | None = None,
         dead_letter: bool = False,
         max_deliveries: int | None = None,
         domain: str | None = None,
@@ -512,7 +526,7 @@ class AmqBrokerConnector:
             ack: `"auto"`: a message is acknowledged when the callback has returned, and rejected when it raised,
                 unless the callback has said so itself; `"manual"`: the callback says so, whenever it likes; `"none"`:
                 the broker forgets a message when it has sent it.
-            prefetch: messages that may be open at once.
+            prefetch: messages that may be open at once; 200 when not given.
             dead_letter: what is rejected goes to the queue `NAME.dead`; else it is dropped.
             max_deliveries: how often a message is tried (only with `durable`); else once.
             domain: of this domain; the own one when not given.
@@ -543,7 +557,7 @@ class AmqBrokerConnector:
             "domain": self.domain if domain is None else domain,
             "durable": bool(durable),
             "ack": ack,
-            "prefetch": settings.count("prefetch", prefetch),
+            "prefetch": None if prefetch is None else settings.count("prefetch", prefetch),
             "dead_letter": bool(dead_letter),
             "max_deliveries": None if max_deliveries is None else settings.count("max_deliveries", max_deliveries),
             "queue": queue,
@@ -574,6 +588,8 @@ class AmqBrokerConnector:
         Raises:
             ConfigurationError: a queue of that name is there with other properties.
         """
+        if match not in ("all", "any"):
+            raise ConfigurationError("match is 'all' or 'any'")
         age = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
         return self._value(
             self._native.retain(
@@ -582,7 +598,7 @@ class AmqBrokerConnector:
                     "headers": settings.headers(headers),
                     "any": match == "any",
                     "max_age": None if age is None else settings.seconds("max_age", age, 1.0),
-                    "max_bytes": max_bytes,
+                    "max_bytes": None if max_bytes is None else settings.count("max_bytes", max_bytes, 2**63 - 1),
                 }
             )
         )
@@ -660,10 +676,14 @@ async def _then(prepared: Awaitable[None], proxy: ServiceProxy) -> ServiceProxy:
     return proxy
 
 
-def _position(replay: object) -> object:
-    """A place in a stream as the engine takes it; a time as seconds since 1970."""
+def _position(replay: object) -> str | int | float | None:
+    """A place in a stream as the engine takes it: a time is a float, in seconds since 1970."""
     if isinstance(replay, datetime):
         return (replay if replay.tzinfo is not None else replay.astimezone()).timestamp()
-    if isinstance(replay, timedelta):
-        return (datetime.now(UTC) - replay).timestamp()
-    return replay
+    if isinstance(replay, timedelta) and replay >= timedelta():
+        return (datetime.now(timezone.utc) - replay).timestamp()
+    if replay is None or replay in ("first", "last", "next"):
+        return replay  # type: ignore[return-value]
+    if isinstance(replay, int) and not isinstance(replay, bool) and replay >= 0:
+        return replay
+    raise ConfigurationError(f"replay is 'first', 'last', 'next', a number from 0 up, or a time, not {replay!r}")

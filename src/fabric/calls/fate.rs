@@ -42,13 +42,17 @@ impl Caller {
     pub(super) fn explain(&mut self, number: u64) {
         let Some(waiting) = self.waiting.get(&number) else { return };
         let target = waiting.target.clone();
-        if let Some(offered) = self.roster.methods(&target.service) {
+        // One that is listed with this very method has just gone.
+        if let Some(offered) = self.roster.methods(&target.service)
+            && !offered.is_empty()
+            && !offered.contains(&target.method)
+        {
             return self.finish(number, Err(no_method(&target, &offered)));
         }
         let (link, commands) = (self.link.clone(), self.commands.clone());
         tokio::spawn(async move {
             let sibling = Target { method: names::HEALTH_CHECK.to_owned(), ..target.clone() };
-            let is_there = exists(&sibling, link).await == Some(true);
+            let is_there = matches!(consumers(&sibling, link).await, Some(Some(_)));
             let error = if is_there { no_method(&target, &[]) } else { nobody(&target) };
             if let Some(commands) = commands.upgrade() {
                 let _ = commands.send(Command::Unroutable(number, error));
@@ -77,17 +81,33 @@ impl Caller {
         let (link, commands) = (self.link.clone(), self.commands.clone());
         tokio::spawn(async move {
             for target in targets {
-                if exists(&target, link.clone()).await == Some(false)
-                    && let Some(commands) = commands.upgrade()
-                {
-                    let _ = commands.send(Command::Gone(target, now));
+                let consumers = consumers(&target, link.clone()).await;
+                if let (Some(consumers), Some(commands)) = (consumers, commands.upgrade()) {
+                    let _ = commands.send(Command::Served(target, consumers, now));
                 }
             }
         });
     }
 
-    /// The queue of this method was not there after that time.
-    pub(super) fn gone(&mut self, target: &Target, since: Instant) {
+    /// So many servers took calls of this method at that time; `None`: its queue was not there.
+    pub(super) fn served(&mut self, target: Target, servers: Option<u32>, since: Instant) {
+        match servers {
+            None => self.gone(&target, since),
+            // Twice in a row: one server may follow another.
+            Some(0) => {
+                if self.unserved.remove(&target) {
+                    self.gone(&target, since);
+                } else {
+                    self.unserved.insert(target);
+                }
+            }
+            Some(_) => {
+                self.unserved.remove(&target);
+            }
+        }
+    }
+
+    fn gone(&mut self, target: &Target, since: Instant) {
         let is_lost = |waiting: &super::Waiting| {
             waiting.target == *target && waiting.sent.is_some_and(|sent| sent < since)
         };
@@ -120,19 +140,20 @@ fn no_method(target: &Target, offered: &[String]) -> Error {
     Error::new(Code::EndpointNotFound, text).with_fate(Fate::Rejected)
 }
 
-/// Whether a method's queue is there; `None` when the broker does not say.
-async fn exists(target: &Target, mut link: Link) -> Option<bool> {
+/// How many servers take calls of a method, `Some(None)` when its queue is not there; `None` when the broker does not
+/// say.
+async fn consumers(target: &Target, mut link: Link) -> Option<Option<u32>> {
     let ask = async {
         let channel = link.channel().await?.ok()?;
         let queue = names::method_queue(&target.exchange, &target.method);
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match channel.queue_declare(queue.into(), options, FieldTable::default()).await {
-            Ok(_) => {
+            Ok(queue) => {
                 let _ = channel.close(200, "done".into()).await;
-                Some(true)
+                Some(Some(queue.consumer_count()))
             }
             // The broker closes the channel with NOT_FOUND.
-            Err(error) => error.is_amqp_soft_error().then_some(false),
+            Err(error) => error.is_amqp_soft_error().then_some(None),
         }
     };
     tokio::time::timeout(ANSWER, ask).await.ok().flatten()

@@ -141,6 +141,8 @@ impl Beat {
             tokio::select! {
                 () = tokio::time::sleep(every) => {}
                 () = asked => {}
+                () = self.link.closed() => return true,
+                () = ended(channel) => return false,
                 () = self.leaving.notified() => {
                     let _ = self.say(channel, GOODBYE, Some(every)).await;
                     return true;

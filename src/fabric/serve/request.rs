@@ -44,12 +44,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn new(
-        session: u64,
-        delivery: &Delivery,
-        _method: &str,
-        commands: &mpsc::UnboundedSender<Command>,
-    ) -> Self {
+    pub(super) fn new(session: u64, delivery: &Delivery, commands: &mpsc::UnboundedSender<Command>) -> Self {
         let properties = &delivery.properties;
         Self {
             session,

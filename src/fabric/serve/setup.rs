@@ -10,19 +10,17 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 
 use super::{Registration, Up};
-use crate::core::error::{Code, Error, Result};
 use crate::fabric::acks::Ledger;
 use crate::fabric::context::Context;
-use crate::fabric::error::classify;
 use crate::fabric::link::Link;
 use crate::fabric::{names, topology};
 
 /// What comes from a method's queue.
 pub(super) enum Item {
     /// A message, or why the channel has failed.
-    Delivery { registration: usize, method: Arc<str>, delivery: lapin::Result<Box<Delivery>> },
+    Delivery { method: Arc<str>, delivery: Box<lapin::Result<Delivery>> },
     /// The broker sends no more: the queue is gone.
-    Ended { registration: usize, method: Arc<str> },
+    Ended { method: Arc<str> },
 }
 
 /// Calls from all queues that are consumed.
@@ -37,11 +35,11 @@ impl Arrivals {
     }
 
     /// The next one. Waits also while nothing is consumed.
-    pub(super) async fn next(&mut self) -> Option<Item> {
-        if self.streams.is_empty() {
-            return std::future::pending().await;
+    pub(super) async fn next(&mut self) -> Item {
+        match self.streams.next().await {
+            Some(item) => item,
+            None => std::future::pending().await,
         }
-        self.streams.next().await
     }
 
     /// What the consumers are known by.
@@ -49,58 +47,31 @@ impl Arrivals {
         self.tags.clone()
     }
 
-    /// Takes calls of all methods of an object.
-    pub(super) async fn consume(
-        &mut self,
-        channel: &Channel,
-        index: usize,
-        registration: &Registration,
-    ) -> lapin::Result<()> {
-        for method in &registration.methods {
-            self.consume_one(channel, index, &registration.exchange, &method.name.as_str().into()).await?;
-        }
-        Ok(())
-    }
-
-    async fn consume_one(
-        &mut self,
-        channel: &Channel,
-        registration: usize,
-        exchange: &str,
-        method: &Arc<str>,
-    ) -> lapin::Result<()> {
-        let queue = names::method_queue(exchange, method);
-        let consumer = channel
-            .basic_consume(
-                queue.into(),
-                ShortString::default(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
+    /// Declares a method's queue and takes calls from it. One step after the other, so that no queue is left behind
+    /// when this ends in between: one that was never consumed from is never deleted by itself.
+    async fn begin(&mut self, channel: &Channel, exchange: &str, method: &Arc<str>) -> lapin::Result<()> {
+        topology::declare_method(channel, exchange, method).await?;
+        let queue = names::method_queue(exchange, method).into();
+        let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
+        let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
         self.tags.push(consumer.tag());
         let (of, end) = (Arc::clone(method), Arc::clone(method));
-        let deliveries = consumer.map(move |delivery| Item::Delivery {
-            registration,
-            method: Arc::clone(&of),
-            delivery: delivery.map(Box::new),
-        });
-        let ended = futures_util::stream::once(async move { Item::Ended { registration, method: end } });
+        let deliveries = consumer
+            .map(move |delivery| Item::Delivery { method: Arc::clone(&of), delivery: Box::new(delivery) });
+        let ended = futures_util::stream::once(async move { Item::Ended { method: end } });
         self.streams.push(deliveries.chain(ended).boxed());
         Ok(())
     }
 
-    /// Declares a queue again that was deleted, and takes calls from it.
+    /// The same for a queue that was deleted, and maybe the exchange with it.
     pub(super) async fn restore(
         &mut self,
         channel: &Channel,
-        index: usize,
         registration: &Registration,
         method: &Arc<str>,
     ) -> lapin::Result<()> {
         topology::declare_service(channel, &registration.exchange).await?;
-        topology::declare_method(channel, &registration.exchange, method).await?;
-        self.consume_one(channel, index, &registration.exchange, method).await
+        self.begin(channel, &registration.exchange, method).await
     }
 }
 
@@ -108,46 +79,20 @@ impl Arrivals {
 pub(super) async fn open(
     mut link: Link,
     context: Arc<Context>,
-    registrations: Vec<Registration>,
+    registration: Registration,
 ) -> Option<lapin::Result<Up>> {
-    let channel = match link.channel().await? {
-        Ok(channel) => channel,
-        Err(error) => return Some(Err(error)),
-    };
-    Some(begin(channel, &context, &registrations).await)
+    match link.channel().await? {
+        Ok(channel) => Some(begin(channel, &context, &registration).await),
+        Err(error) => Some(Err(error)),
+    }
 }
 
-async fn begin(channel: Channel, context: &Context, registrations: &[Registration]) -> lapin::Result<Up> {
+async fn begin(channel: Channel, context: &Context, registration: &Registration) -> lapin::Result<Up> {
     channel.basic_qos(context.config.limits.prefetch, BasicQosOptions::default()).await?;
+    topology::declare_service(&channel, &registration.exchange).await?;
     let mut arrivals = Arrivals::new();
-    for (index, registration) in registrations.iter().enumerate() {
-        declare_on(&channel, registration).await?;
-        arrivals.consume(&channel, index, registration).await?;
+    for method in &registration.methods {
+        arrivals.begin(&channel, &registration.exchange, &method.name.as_str().into()).await?;
     }
     Ok(Up { channel, arrivals, ledger: Ledger::default(), answers: Default::default() })
-}
-
-async fn declare_on(channel: &Channel, registration: &Registration) -> lapin::Result<()> {
-    topology::declare_service(channel, &registration.exchange).await?;
-    for method in &registration.methods {
-        topology::declare_method(channel, &registration.exchange, &method.name).await?;
-    }
-    Ok(())
-}
-
-/// Declares the queues of an object's methods, on a channel of its own.
-///
-/// # Errors
-/// `Configuration` when one is there with other properties, `ConnectionLost` when the connection ends meanwhile.
-pub(super) async fn declare(link: &mut Link, context: &Context, registration: &Registration) -> Result<()> {
-    let told = |error: &lapin::Error| {
-        let doing = format!("declaring the queues of {}", registration.exchange);
-        classify(error, &doing, &context.config.address).0
-    };
-    let opened = link.channel().await;
-    let opened = opened.ok_or_else(|| Error::new(Code::ConnectionLost, "the connector is closed"))?;
-    let channel = opened.map_err(|error| told(&error))?;
-    declare_on(&channel, registration).await.map_err(|error| told(&error))?;
-    let _ = channel.close(200, "done".into()).await;
-    Ok(())
 }

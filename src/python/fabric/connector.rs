@@ -98,6 +98,12 @@ impl FabricConnector {
         self.engine.lock().as_ref().is_some_and(|engine| engine.is_connected())
     }
 
+    /// Whether this is the thread of the loop that it was opened on.
+    #[getter]
+    fn on_loop(&self) -> bool {
+        self.shared.is_on_loop()
+    }
+
     /// On the loop's thread: has it watch what the engine tells.
     fn attach(this: &Bound<'_, Self>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = this.py();
@@ -247,6 +253,13 @@ impl FabricConnector {
         Ok(services)
     }
 
+    /// Nobody waits for this call any more.
+    fn cancel_call(&self, number: u64) {
+        if let Some(engine) = self.engine.lock().as_ref() {
+            engine.cancel(number);
+        }
+    }
+
     /// Publishes data.
     #[pyo3(signature = (data, headers, persistent=false, mandatory=false, expiration=None, message_id=None))]
     #[expect(clippy::too_many_arguments, reason = "all are named where it is called")]
@@ -286,7 +299,10 @@ impl FabricConnector {
         is_coroutine: bool,
         name: String,
     ) -> PyResult<(FabricSubscription, Bound<'py, PyAny>)> {
-        let queue = given.subscription()?.queue(&self.config).map_err(|error| raise(py, &error))?;
+        let queue = given
+            .subscription(self.config.limits.subscription_prefetch)?
+            .queue(&self.config)
+            .map_err(|error| raise(py, &error))?;
         let ack = match given.ack.as_str() {
             "manual" => Ack::Manual,
             _ => Ack::Auto { requeue: given.max_deliveries.is_some() },
@@ -414,10 +430,10 @@ impl FabricConnector {
         let mut raised = Ok(());
         for event in events {
             let told = match event {
-                Event::Ended(ended) => {
-                    ended.tell(py, &self.shared);
-                    Ok(())
-                }
+                Event::Ended(ended) => match ended.tell(py, &self.shared) {
+                    Some(error) => self.on_error.call1(py, (error.into_value(py), UNAWAITED)).map(drop),
+                    None => Ok(()),
+                },
                 Event::Call(incoming) => {
                     incoming.run(py);
                     Ok(())
@@ -469,6 +485,9 @@ impl FabricConnector {
         Ok((FabricSubscription { consuming, shared: Arc::clone(&self.shared) }, begun))
     }
 }
+
+/// Where a failure comes from that nobody awaits.
+const UNAWAITED: &str = "something that was not awaited";
 
 /// A subscription.
 #[pyclass(frozen, name = "FabricSubscription", module = "ironbridge._engine")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -91,7 +92,12 @@ impl FabricMethod {
                 done,
             })
         };
-        super::waiting::begin(py, shared, None, call, |number| engine.cancel(number))
+        super::waiting::begin_call(py, shared, &self.connector, call, |number| engine.cancel(number))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.connector)?;
+        visit.call(&self.binder)
     }
 
     fn __repr__(&self) -> String {

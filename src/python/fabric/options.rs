@@ -108,7 +108,7 @@ pub(super) struct GivenSubscription<'py> {
     domain: String,
     durable: bool,
     pub(super) ack: String,
-    prefetch: u16,
+    prefetch: Option<u16>,
     dead_letter: bool,
     pub(super) max_deliveries: Option<u32>,
     queue: Option<String>,
@@ -117,7 +117,7 @@ pub(super) struct GivenSubscription<'py> {
 }
 
 impl GivenSubscription<'_> {
-    pub(super) fn subscription(&self) -> PyResult<Subscription> {
+    pub(super) fn subscription(&self, prefetch: u16) -> PyResult<Subscription> {
         let replay = self.replay.as_ref().map_or(Ok(Offset::Next), offset)?;
         Ok(Subscription {
             name: self.name.clone(),
@@ -127,7 +127,7 @@ impl GivenSubscription<'_> {
             durable: self.durable,
             dead_letter: self.dead_letter,
             max_deliveries: self.max_deliveries,
-            prefetch: self.prefetch,
+            prefetch: self.prefetch.unwrap_or(prefetch),
             no_ack: self.ack == "none",
             queue: self.queue.clone(),
             stream: self.stream.clone().map(|stream| (stream, replay)),

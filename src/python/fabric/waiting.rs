@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::codec;
+use super::connector::FabricConnector;
 use super::shared::{Event, Shared, helper};
 use crate::core::done::Done;
 use crate::core::error::{Code, Error, Result};
@@ -50,18 +51,37 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// On the loop's thread. A future that was cancelled wants nothing.
-    pub(super) fn tell(self, py: Python<'_>, shared: &Shared) {
+    /// On the loop's thread. A future that was cancelled wants nothing. Gives a failure that nobody awaits.
+    pub(super) fn tell(self, py: Python<'_>, shared: &Shared) -> Option<PyErr> {
         let future = self.future.bind(py);
         let outcome = match self.outcome {
             Ok(told) => told.value(py, shared),
             Err(error) => Err(raise(py, &error)),
         };
-        let _ = match outcome {
-            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (error.into_value(py),)),
-        };
+        match outcome {
+            Ok(value) => {
+                let _ = future.call_method1(intern!(py, "set_result"), (value,));
+                None
+            }
+            Err(error) => {
+                let unawaited = is_unawaited(future);
+                let set =
+                    future.call_method1(intern!(py, "set_exception"), (error.clone_ref(py).into_value(py),));
+                if !unawaited || set.is_err() {
+                    return None;
+                }
+                // It is told here; whoever awaits it later gets it all the same.
+                let _ = future.setattr(intern!(py, "_log_traceback"), false);
+                Some(error)
+            }
+        }
     }
+}
+
+/// Whether nobody waits for a future now.
+fn is_unawaited(future: &Bound<'_, PyAny>) -> bool {
+    let callbacks = future.getattr(intern!(future.py(), "_callbacks"));
+    callbacks.and_then(|callbacks| callbacks.is_truthy()).is_ok_and(|any| !any)
 }
 
 impl Told {
@@ -131,16 +151,49 @@ fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(
     let Some(future) = new_future(py, shared)? else {
         return Err(raise(py, &Error::new(Code::ServiceUnavailable, NOT_OPEN)));
     };
+    tell_future(py, shared, &future, begin)?;
+    Ok(future)
+}
+
+/// Begins something, whose end is the future's.
+fn tell_future<T: Into<Told> + Send + 'static>(
+    py: Python<'_>,
+    shared: &Arc<Shared>,
+    future: &Bound<'_, PyAny>,
+    begin: impl FnOnce(Done<T>) -> Result<u64>,
+) -> PyResult<u64> {
     let (kept, teller) = (future.clone().unbind(), Arc::clone(shared));
     let done = Done::new(move |outcome: Result<T>| {
         let outcome = outcome.map(Into::into);
         drop(teller.mailbox.push(Event::Ended(Ended { future: kept, outcome })));
     });
-    if let Err(error) = begin(done) {
+    begin(done).or_else(|error| {
         // Nobody gets it: what it is told is told to nobody.
         future.call_method0(intern!(py, "cancel"))?;
-        return Err(raise(py, &error));
+        Err(raise(py, &error))
+    })
+}
+
+/// The same for a call, which ends when its future is cancelled.
+///
+/// # Errors
+/// As [`begin`].
+pub(super) fn begin_call<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    connector: &Py<FabricConnector>,
+    call: impl FnOnce(Done<Reply>) -> Result<u64>,
+    give_up: impl FnOnce(u64),
+) -> PyResult<Bound<'py, PyAny>> {
+    if !shared.is_on_loop() {
+        return begin(py, shared, None, call, give_up);
     }
+    static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = helper(py, &FUTURE, "ironbridge._fabric.calling", "CallFuture")?;
+    let event_loop = shared.place.lock().event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py));
+    let future = class.call1((connector, event_loop))?;
+    let number = tell_future(py, shared, &future, call)?;
+    future.setattr(intern!(py, "number"), number)?;
     Ok(future)
 }
 
