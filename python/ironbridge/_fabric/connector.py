@@ -681,9 +681,9 @@ def _position(replay: object) -> str | int | float | None:
     if isinstance(replay, datetime):
         return (replay if replay.tzinfo is not None else replay.astimezone()).timestamp()
     if isinstance(replay, timedelta) and replay >= timedelta():
-        return (datetime.now(timezone.utc) - replay).timestamp()
+        return (datetime.now(UTC) - replay).timestamp()
     if replay is None or replay in ("first", "last", "next"):
-        return replay  # type: ignore[return-value]
+        return replay
     if isinstance(replay, int) and not isinstance(replay, bool) and replay >= 0:
         return replay
     raise ConfigurationError(f"replay is 'first', 'last', 'next', a number from 0 up, or a time, not {replay!r}")
