@@ -53,5 +53,5 @@ fn every_bound_can_be_set() {
         limits.set(name, 12_345.0).unwrap();
         assert_ne!(before, limits, "{name}");
     });
-    assert_eq!(changed.count(), 18);
+    assert_eq!(changed.count(), 17);
 }
