@@ -101,6 +101,9 @@ impl Calls {
             deadlines: BTreeSet::new(),
             unsent: VecDeque::new(),
             looked: Instant::now(),
+            asking: Arc::default(),
+            back: Instant::now(),
+            later: Vec::new(),
             unserved: HashSet::new(),
         };
         let most = context.config.limits.calls_in_flight;
@@ -151,6 +154,9 @@ struct Waiting {
     done: Done<Reply>,
     progress: Progress,
     sent: Option<Instant>,
+    /// It was sent before, and may have run.
+    is_repeat: bool,
+    begun: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,6 +193,12 @@ pub(crate) struct Caller {
     unsent: VecDeque<u64>,
     /// When it was last asked whether those that are slow to answer are there at all.
     looked: Instant,
+    /// What is asked on, unless it is being asked.
+    asking: Arc<tokio::sync::Mutex<Option<Channel>>>,
+    /// When the channel was opened last.
+    back: Instant,
+    /// Calls that came back, and are sent once more at the next look.
+    later: Vec<u64>,
     /// Methods that nobody served then.
     unserved: HashSet<Target>,
 }
@@ -198,6 +210,7 @@ impl Caller {
     /// Until the link is closed, or nobody can call any more.
     pub(crate) async fn run(mut self) {
         let mut commands = Vec::with_capacity(BATCH);
+        let mut closing = self.link.clone();
         let mut opening: Opening = Box::pin(open(self.link.clone()));
         let mut up: Option<Up> = None;
         let mut timer = Box::pin(tokio::time::sleep(std::time::Duration::from_secs(3600)));
@@ -205,6 +218,7 @@ impl Caller {
             self.set(&mut timer);
             let failed = tokio::select! {
                 biased;
+                () = closing.closed() => break,
                 event = next(&mut up) => match event {
                     Event::Reply(delivery) => {
                         self.replied(*delivery);
@@ -225,6 +239,7 @@ impl Caller {
                 opened = &mut opening, if up.is_none() => match opened {
                     Some(Ok(opened)) => {
                         self.targets.begin();
+                        self.back = Instant::now();
                         up = Some(opened);
                         None
                     }
@@ -292,8 +307,20 @@ impl Caller {
         let Call { target, deadline, idempotent, done, .. } = call;
         let progress = Progress::Unsent;
         let message = Arc::new(message);
-        self.waiting
-            .insert(number, Waiting { target, message, deadline, idempotent, done, progress, sent: None });
+        self.waiting.insert(
+            number,
+            Waiting {
+                target,
+                message,
+                deadline,
+                idempotent,
+                done,
+                progress,
+                sent: None,
+                is_repeat: false,
+                begun: Instant::now(),
+            },
+        );
         self.unsent.push_back(number);
     }
 
@@ -311,6 +338,9 @@ impl Caller {
                 continue;
             }
             let Some(waiting) = self.waiting.get_mut(&number) else { continue };
+            if waiting.progress == Progress::Given {
+                continue;
+            }
             waiting.progress = Progress::Given;
             waiting.sent = Some(Instant::now());
             up.in_flight.publish(&up.channel, number, &waiting.message).await;
@@ -332,7 +362,7 @@ impl Caller {
     fn confirmed(&mut self, number: u64, outcome: Outcome) -> Option<lapin::Error> {
         match outcome {
             Outcome::Confirmed => {}
-            Outcome::Returned => self.explain(number),
+            Outcome::Returned => self.returned(number),
             Outcome::Refused => {
                 let text = "the broker did not take the call (basic.nack): a queue is full";
                 self.finish(number, Err(Error::new(Code::Overloaded, text).with_fate(Fate::Rejected)));
@@ -385,7 +415,8 @@ impl Caller {
             && due <= now
         {
             if let Some(waiting) = self.remove(number) {
-                let error = fate::late(&waiting.target, waiting.progress == Progress::Given, &self.context);
+                let was_sent = waiting.is_repeat || waiting.progress == Progress::Given;
+                let error = fate::late(&waiting.target, was_sent, &self.context);
                 waiting.done.end(Err(error));
             }
         }
@@ -399,12 +430,14 @@ impl Caller {
             }
         }
         let (told, _) = classify(error, "a call", &self.context.config.address);
+        self.later.clear();
         let mut again: Vec<u64> = Vec::new();
         let given: Vec<u64> = self.of_progress(Progress::Given).collect();
         for number in given {
             let Some(waiting) = self.waiting.get_mut(&number) else { continue };
             if waiting.idempotent {
                 waiting.progress = Progress::Unsent;
+                waiting.is_repeat = true;
                 again.push(number);
             } else if let Some(waiting) = self.remove(number) {
                 waiting.done.end(Err(fate::lost(&waiting.target, &told)));
@@ -440,7 +473,8 @@ impl Caller {
         }
         for (_, waiting) in self.waiting.drain() {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            let fate = if waiting.progress == Progress::Given { Fate::Unknown } else { Fate::NotSent };
+            let was_sent = waiting.is_repeat || waiting.progress == Progress::Given;
+            let fate = if was_sent { Fate::Unknown } else { Fate::NotSent };
             let text = format!("the connector was closed before {} answered", waiting.target);
             waiting.done.end(Err(Error::new(Code::ConnectionLost, text).with_fate(fate)));
         }

@@ -143,7 +143,7 @@ impl Connector {
         }
         let tasks: Tasks = Arc::new(Mutex::new(Some(begun)));
         let closing: Arc<Mutex<Closing>> = Arc::default();
-        let ending = (Arc::clone(&tasks), Arc::clone(&closing));
+        let ending = (Arc::clone(&tasks), Arc::clone(&closing), [Arc::clone(&data), Arc::clone(&logs)]);
         let work = async move {
             let (first, connected) = oneshot::channel();
             tokio::spawn(async move {
@@ -153,7 +153,7 @@ impl Connector {
                 opened.end(connected.await.unwrap_or_else(|_| ended()));
             });
             supervisor.run(first, stopped).await;
-            end(&ending.0, &ending.1).await;
+            end(&ending.0, &ending.1, &ending.2).await;
             drop(listening);
         };
         let thread = std::thread::Builder::new()
@@ -342,12 +342,15 @@ impl Connector {
 }
 
 /// The link is closed, and everything ends by itself, or is ended; only then are those told who wait for the end.
-async fn end(tasks: &Tasks, closing: &Mutex<Closing>) {
+async fn end(tasks: &Tasks, closing: &Mutex<Closing>, outboxes: &[Arc<Outbox>]) {
     let left = tasks.lock().take();
     if let Some(mut left) = left {
         let all = async { while left.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST, all).await;
         left.shutdown().await;
+    }
+    for outbox in outboxes {
+        outbox.give_up();
     }
     let (waiting, leftover) = {
         let mut closing = closing.lock();

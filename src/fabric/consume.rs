@@ -284,6 +284,16 @@ impl Consume {
 
     fn settle(&self, tag: u64, verdict: Verdict, up: &mut Up) {
         let mut stats = self.stats.lock();
+        // A stream keeps what it has: a message of it cannot be refused, only passed.
+        if self.spec.lock().offset.is_some() {
+            if up.ledger.done(tag) {
+                match verdict {
+                    Verdict::Ack => stats.acknowledged += 1,
+                    Verdict::Reject { .. } => stats.rejected += 1,
+                }
+            }
+            return;
+        }
         match verdict {
             Verdict::Ack => {
                 if up.ledger.done(tag) {

@@ -170,7 +170,7 @@ impl Subscription {
             prefetch: self.prefetch.max(1),
             no_ack: false,
             offset: Some(offset),
-            filter: Some(Filter::new(self.headers.clone(), self.any)),
+            filter: Some(Filter::new(self.headers.clone(), self.any || wants_any(&self.headers))),
         })
     }
 }
@@ -204,13 +204,23 @@ impl Retention {
     }
 }
 
+/// How headers are compared, which may stand among them.
+const MATCH: &str = "x-match";
+
+fn wants_any(headers: &FieldTable) -> bool {
+    let said = headers.inner().get(MATCH).and_then(AMQPValue::as_long_string);
+    said.is_some_and(|said| said.as_bytes() == b"any")
+}
+
 fn wrong(option: &str, needs: &str) -> Error {
     Error::new(Code::Configuration, format!("{option} needs {needs}")).with_fate(Fate::NotSent)
 }
 
 fn binding(exchange: String, headers: &FieldTable, any: bool) -> Binding {
     let mut arguments = headers.clone();
-    say(&mut arguments, "x-match", if any { "any" } else { "all" });
+    if arguments.inner().get(MATCH).is_none() {
+        say(&mut arguments, MATCH, if any { "any" } else { "all" });
+    }
     Binding { exchange, routing_key: String::new(), arguments }
 }
 

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::error::{Cause, classify};
 use super::link::Link;
 use super::publishing::{InFlight, Message, Outcome};
-use super::topology;
+use super::{topology, wire};
 use crate::core::done::Done;
 use crate::core::error::{Code, Error, Fate, Result};
 
@@ -156,11 +156,15 @@ impl Outbox {
 
     /// Sends what is put in, until the link is closed. What is left then is told as lost.
     pub(crate) async fn run(self: Arc<Self>, mut link: Link, context: Arc<Context>) {
+        let mut opening = link.clone();
         loop {
             self.tell_flushed(0);
-            let Some(opened) = link.channel().await else { break };
+            let opened = tokio::select! {
+                opened = prepared(&mut opening, &context) => opened,
+                () = link.closed() => break,
+            };
             let mut sender = Sender::new(&self, &context);
-            let error = match prepared(opened, &context).await {
+            let error = match opened {
                 Ok(channel) => sender.send_on(&channel, &mut link).await,
                 Err(error) => Some(error),
             };
@@ -186,7 +190,7 @@ impl Outbox {
     }
 
     /// The link is closed: nothing leaves any more.
-    fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let left = {
             let mut state = self.state.lock();
             state.closed = true;
@@ -214,7 +218,8 @@ impl Entry {
 }
 
 /// The channel, confirming, with the exchanges there: one that was deleted under a publisher is made again.
-async fn prepared(opened: lapin::Result<Channel>, context: &Context) -> lapin::Result<Channel> {
+async fn prepared(link: &mut Link, context: &Context) -> lapin::Result<Channel> {
+    let Some(opened) = link.channel().await else { return Err(wire::ended()) };
     let channel = opened?;
     topology::declare(&channel, &context.config).await?;
     channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;

@@ -71,7 +71,10 @@ pub(super) struct Settlement {
 enum How {
     Answered(Box<Message>),
     GivenBack,
+    /// Nobody wants an answer.
     Dropped,
+    /// Its caller waits no longer. Callers of other make are told so by the dead letter.
+    Expired,
 }
 
 /// Where methods are offered. Any thread may.
@@ -346,6 +349,12 @@ impl Server {
             }
             How::Dropped => {
                 up.ledger.done(tag);
+            }
+            How::Expired => {
+                if up.ledger.forget(tag) {
+                    let options = BasicNackOptions { multiple: false, requeue: false };
+                    let _ = up.channel.basic_nack(tag, options).now_or_never();
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ use lapin::{BasicProperties, Channel};
 use super::calls::{Call, Reply};
 use super::names;
 use super::publishing::Message;
-use crate::core::error::{Error, Result};
+use crate::core::error::{Code, Error, Result};
 use crate::core::json;
 
 /// Where answers come without a queue of their own: <https://www.rabbitmq.com/docs/direct-reply-to>.
@@ -131,7 +131,9 @@ pub fn reply(delivery: Delivery) -> Result<Reply> {
 #[must_use]
 pub fn engine_error(error: &Error) -> Vec<u8> {
     let mut body = Vec::with_capacity(128 + 2 * error.message.len());
-    body.extend_from_slice(b"{\"error\": {\"type\": \"ironbridge.errors.IronbridgeError\", \"message\": ");
+    body.extend_from_slice(
+        format!("{{\"error\": {{\"type\": \"{}\", \"message\": ", builtin(error.code)).as_bytes(),
+    );
     json::write_text(&mut body, &error.message);
     body.extend_from_slice(b", \"args\": [");
     json::write_text(&mut body, &error.message);
@@ -139,6 +141,16 @@ pub fn engine_error(error: &Error) -> Vec<u8> {
         format!("], \"code\": {}, \"fate\": {}}}}}", error.code as u16, error.fate as u8).as_bytes(),
     );
     body
+}
+
+/// Python's own exception of about this meaning. Callers of other make look for a class of that name.
+fn builtin(code: Code) -> &'static str {
+    match code {
+        Code::DeadlineExceeded => "TimeoutError",
+        Code::ConnectionLost | Code::ServiceUnavailable => "ConnectionError",
+        Code::EndpointNotFound => "AttributeError",
+        _ => "RuntimeError",
+    }
 }
 
 /// Publishes without a confirmation; done when it is written.

@@ -1,7 +1,9 @@
 //! Why a call has ended without an answer, and finding out sooner than its deadline tells.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 
@@ -11,8 +13,11 @@ use crate::fabric::context::Context;
 use crate::fabric::link::Link;
 use crate::fabric::names;
 
-/// A call that was not answered for so long has it asked whether its service is still there; so often.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+/// A call that was not answered for so long has it asked whether its service is still there; so often, since a server
+/// that dies may soon be followed by another, which knows nothing of the call.
+pub(super) const LOOK: Duration = Duration::from_millis(250);
+/// After a lost connection, services need this long at most to be back.
+const SETTLING: Duration = Duration::from_secs(3);
 /// How long a question to the broker may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -39,8 +44,14 @@ pub(super) fn of_reply(error: Error, target: &Target) -> Error {
 
 impl Caller {
     /// A call came back: nobody serves the method. Is the service there at all?
-    pub(super) fn explain(&mut self, number: u64) {
-        let Some(waiting) = self.waiting.get(&number) else { return };
+    pub(super) fn returned(&mut self, number: u64) {
+        let Some(waiting) = self.waiting.get_mut(&number) else { return };
+        let has_waited = waiting.begun < self.back && self.back.elapsed() < SETTLING;
+        if waiting.is_repeat || has_waited {
+            // It was served before, or others come back after the same loss: it may be served in a moment.
+            waiting.progress = Progress::Unsent;
+            return self.later.push(number);
+        }
         let target = waiting.target.clone();
         // One that is listed with this very method has just gone.
         if let Some(offered) = self.roster.methods(&target.service)
@@ -52,7 +63,7 @@ impl Caller {
         let (link, commands) = (self.link.clone(), self.commands.clone());
         tokio::spawn(async move {
             let sibling = Target { method: names::HEALTH_CHECK.to_owned(), ..target.clone() };
-            let is_there = matches!(consumers(&sibling, link).await, Some(Some(_)));
+            let is_there = matches!(consumers(&sibling, link, &mut None).await, Some(Some(_)));
             let error = if is_there { no_method(&target, &[]) } else { nobody(&target) };
             if let Some(commands) = commands.upgrade() {
                 let _ = commands.send(Command::Unroutable(number, error));
@@ -68,6 +79,7 @@ impl Caller {
             return;
         }
         self.looked = now;
+        self.unsent.extend(self.later.drain(..));
         let slow = self.waiting.values().filter(|waiting| {
             waiting.progress == Progress::Given
                 && waiting.sent.is_some_and(|sent| now.duration_since(sent) >= LOOK)
@@ -78,10 +90,11 @@ impl Caller {
         if targets.is_empty() || !self.link.is_up() {
             return;
         }
+        let Ok(mut channel) = Arc::clone(&self.asking).try_lock_owned() else { return };
         let (link, commands) = (self.link.clone(), self.commands.clone());
         tokio::spawn(async move {
             for target in targets {
-                let consumers = consumers(&target, link.clone()).await;
+                let consumers = consumers(&target, link.clone(), &mut channel).await;
                 if let (Some(consumers), Some(commands)) = (consumers, commands.upgrade()) {
                     let _ = commands.send(Command::Served(target, consumers, now));
                 }
@@ -117,6 +130,7 @@ impl Caller {
             let Some(waiting) = self.waiting.get_mut(&number) else { continue };
             if waiting.idempotent {
                 waiting.progress = Progress::Unsent;
+                waiting.is_repeat = true;
                 self.unsent.push_back(number);
                 continue;
             }
@@ -141,15 +155,18 @@ fn no_method(target: &Target, offered: &[String]) -> Error {
 }
 
 /// How many servers take calls of a method, `Some(None)` when its queue is not there; `None` when the broker does not
-/// say.
-async fn consumers(target: &Target, mut link: Link) -> Option<Option<u32>> {
+/// say. The channel is kept for the next question, unless the broker closes it.
+async fn consumers(target: &Target, mut link: Link, kept: &mut Option<Channel>) -> Option<Option<u32>> {
     let ask = async {
-        let channel = link.channel().await?.ok()?;
+        let channel = match kept.take().filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => link.channel().await?.ok()?,
+        };
         let queue = names::method_queue(&target.exchange, &target.method);
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match channel.queue_declare(queue.into(), options, FieldTable::default()).await {
             Ok(queue) => {
-                let _ = channel.close(200, "done".into()).await;
+                *kept = Some(channel);
                 Some(Some(queue.consumer_count()))
             }
             // The broker closes the channel with NOT_FOUND.

@@ -75,7 +75,14 @@ impl Answer {
     }
 
     /// Ends the call without an answer: its caller waits no longer.
-    pub fn drop_call(mut self) {
+    pub fn expire(mut self) {
+        if let Some(origin) = self.0.take() {
+            origin.settle(How::Expired);
+        }
+    }
+
+    /// Ends what is no call.
+    fn refuse(mut self) {
         if let Some(origin) = self.0.take() {
             origin.settle(How::Dropped);
         }
@@ -110,7 +117,7 @@ pub(super) fn read(
     let answer = Answer(Some(origin));
     if !wire::is_call(properties) {
         let kind = properties.kind().as_ref().map_or("none", ShortString::as_str).to_owned();
-        answer.drop_call();
+        answer.refuse();
         let text = format!("a message of type {kind:?} instead of \"call\" was dropped");
         return Err(Some(Error::new(Code::Protocol, text)));
     }

@@ -66,7 +66,7 @@ impl Served {
     fn run_next(&self, py: Python<'_>) {
         let Some((_, request)) = self.queue.lock().pop_front() else { return };
         if is_over(&request) {
-            return request.answer.drop_call();
+            return request.answer.expire();
         }
         let (answer, codec) = (request.answer, Codec::of(request.content_type.as_deref(), &request.body));
         let outcome = self
@@ -178,7 +178,7 @@ impl Incoming {
     pub(super) fn run(self, py: Python<'_>) {
         let Self { request, served } = self;
         if is_over(&request) {
-            return request.answer.drop_call();
+            return request.answer.expire();
         }
         let codec = Codec::of(request.content_type.as_deref(), &request.body);
         let answering =
@@ -234,7 +234,7 @@ impl After for Answered {
         if outcome.as_ref().is_err_and(|error| running::is_cancelled(py, error)) {
             if deadline.is_some_and(Deadline::passed) {
                 // Nobody waits any more.
-                return answer.drop_call();
+                return answer.expire();
             }
             // The connector closes before it could end: the next server takes it.
             return drop(answer);
