@@ -454,7 +454,7 @@ class _FabricSubscribed(TypedDict):
     domain: str
     durable: bool
     ack: Literal["auto", "manual", "none"]
-    prefetch: int
+    prefetch: int | None
     dead_letter: bool
     max_deliveries: int | None
     queue: str | None
@@ -505,6 +505,10 @@ class FabricConnector:
     def connected(self) -> bool:
         """Whether the connection stands now."""
 
+    @property
+    def on_loop(self) -> bool:
+        """Whether this is the thread of the loop that it is attached to."""
+
     def attach(self, event_loop: AbstractEventLoop) -> None:
         """On the loop's thread: has it watch what the engine tells."""
 
@@ -534,6 +538,9 @@ class FabricConnector:
         self, domain: str | None, kind: str | None
     ) -> list[tuple[str, str, str, list[str], int, float, float, bool]]:
         """Who is there: `(domain, type, id, versions, servers, uptime, last_seen, native)` each."""
+
+    def cancel_call(self, number: int) -> None:
+        """Nobody waits for this call any more."""
 
     def publish(
         self,

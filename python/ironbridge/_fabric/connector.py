@@ -334,7 +334,7 @@ class AmqBrokerConnector:
         version: str | None = None,
         timeout: float | None = None,
         idempotent: bool | None = None,
-    ) -> Awaitable[ServiceProxy]: ...
+    ) -> ServiceProxy: ...
     @overload
     def rpc_proxy(
         self,
@@ -380,13 +380,11 @@ class AmqBrokerConnector:
         )
         proxy = ServiceProxy(self._native, service, api, timeout, idempotent, version)
         try:
-            prepared = self._native.prepare(*service)
+            proxy._begun = self._native.prepare(*service)
         except ConfigurationError as error:
             if str(error).startswith(_PARTS):
                 raise IdentityError(str(error)) from None
             raise
-        if isinstance(prepared, asyncio.Future):
-            return asyncio.ensure_future(_then(prepared, proxy))
         return proxy
 
     # ---- who is there --------------------------------------------------------------------------------------
@@ -669,11 +667,6 @@ class AmqBrokerConnector:
             hook(error, place)
         else:
             log.error("%s: %s has failed", self.fqn, place, exc_info=error)
-
-
-async def _then(prepared: Awaitable[None], proxy: ServiceProxy) -> ServiceProxy:
-    await prepared
-    return proxy
 
 
 def _position(replay: object) -> str | int | float | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,11 @@ class ServiceProxy:
     """Another service: each attribute is one of its methods, to be called with named arguments.
 
     On the connector's event loop a call gives an awaitable; on any other thread it waits and gives the result.
+    Awaiting the service itself tells when the broker is ready for calls to it, or why it never will be.
     """
+
+    # Done when the broker is ready.
+    _begun: asyncio.Future[None] | None = None
 
     def __init__(
         self,
@@ -29,6 +34,11 @@ class ServiceProxy:
     ) -> None:
         self._ironbridge = (connector, service, api, timeout, idempotent, version)
         self._offered = None if api is None else _offered(api)
+
+    def __await__(self) -> Generator[Any, None, ServiceProxy]:
+        if self._begun is not None:
+            yield from self._begun.__await__()
+        return self
 
     def with_options(
         self, *, timeout: float | None = None, idempotent: bool | None = None, version: str | None = None
