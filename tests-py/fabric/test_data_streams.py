@@ -181,7 +181,7 @@ async def test_a_stream_can_be_declared_again_as_it_is_and_not_otherwise(
         await amq.retain_data("sales", {"kind": "sale"}, max_age=timedelta(hours=1), max_bytes=50_000_000)
     arguments = rabbitmq.queues(vhost.rpartition("/")[2])["sales"]["arguments"]
     assert arguments == {"x-queue-type": "stream", "x-max-age": "3600s", "x-max-length-bytes": 50_000_000}
-    with pytest.raises(ConfigurationError, match="sales.*other properties"):
+    with pytest.raises(ConfigurationError, match=r"sales.*other properties"):
         await amq.retain_data("sales", {"kind": "sale"}, max_age=60)
 
 

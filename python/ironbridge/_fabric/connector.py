@@ -622,15 +622,18 @@ class AmqBrokerConnector:
         Args:
             callback: called with the message: its body is the JSON of the text, its headers say the rest.
             domain: of this domain; the own one when not given.
-            level: from this level on, such as `"WARNING"`.
+            level: from this level on, such as `"WARNING"`; then levels of the user's own, of other names, are not seen.
             service_type: of services of this type.
             service_id: of services of this id.
+
+        Raises:
+            ConfigurationError: it is none of the five usual levels.
         """
         native, begun = self._native.follow_logs(
             callback,
             self._on_loop(callback),
             self.domain if domain is None else settings.part("domain", domain),
-            None if level is None else level.upper(),
+            None if level is None else settings.level(level),
             service_type,
             service_id,
         )

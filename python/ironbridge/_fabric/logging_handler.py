@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import IronbridgeError
+from ..errors import ConfigurationError, IronbridgeError, PayloadError
 
 if TYPE_CHECKING:
     from .connector import AmqBrokerConnector
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 # What every record has; the rest of its attributes were given as `extra`.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LONGEST = 16_384
-_SIMPLE = (bool, int, float, str, type(None))
+# All headers of a message fill one frame, which has 128 KiB at most brokers and less at some.
+_LONGEST_EXTRA = 32_768
+_LONGEST_NAME = 127
+_MOST_INT, _MOST_FLOAT = 2**63, 3.4e38
+
+_Told = tuple[str, str, dict[str, Any]]  # level, text, headers
 
 
 class AmqpHandler(logging.Handler):
@@ -26,33 +31,36 @@ class AmqpHandler(logging.Handler):
     `level_name`, `service_id` and `service_type`, as those of the originals do, and `level`, `logger`, `file`, `line`,
     `function`, `process`, `thread`, `created`, `exception` and the `extra` fields.
 
+    It never waits and never raises. Records are kept while there is no connector, or it is not open; while the
+    broker is away the connector keeps them (`options={"log_records": …}`). In both cases the oldest give way to the
+    newest, and a record says how many did.
+
     Args:
         level: the lowest level that is sent.
-        capacity: records that are kept until the handler is given to a connector; the oldest give way.
+        capacity: records that are kept while there is no connector that is open.
         extra_fields: the `extra` fields to send; all when not given.
     """
 
     def __init__(
         self, level: int | str = logging.NOTSET, *, capacity: int = 10_000, extra_fields: Iterable[str] | None = None
     ) -> None:
+        if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
+            raise ConfigurationError(f"capacity is a number of records from 1 up, not {capacity!r}")
         super().__init__(level)
         self._fields = None if extra_fields is None else frozenset(extra_fields)
-        self._kept: deque[tuple[str, str, dict[str, Any]]] = deque(maxlen=capacity)
+        self._kept: deque[_Told] = deque(maxlen=capacity)
         self._lost = 0
         self._connector: AmqBrokerConnector | None = None
         self._sending = threading.local()
 
     def bind_connector(self, connector: AmqBrokerConnector) -> None:
         """From now on records go by this connector; those that were kept go first."""
-        with self.lock or threading.Lock():
+        self.acquire()
+        try:
             self._connector = connector
-            kept, self._kept = self._kept, deque(maxlen=self._kept.maxlen)
-            lost, self._lost = self._lost, 0
-            for record in kept:
-                self._send(connector, *record)
-            if lost:
-                text = f"{lost} older log records were dropped before there was a connector"
-                self._send(connector, "WARNING", text, {"level": logging.WARNING, "logger": "ironbridge.fabric"})
+            self._send_kept()
+        finally:
+            self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hands a record on. Never waits, and never raises."""
@@ -61,56 +69,94 @@ class AmqpHandler(logging.Handler):
             return
         self._sending.now = True
         try:
-            told = (record.levelname, self._text(record), self._headers(record))
-            if self._connector is not None:
-                self._send(self._connector, *told)
-                return
-            if len(self._kept) == self._kept.maxlen:
-                self._lost += 1
-            self._kept.append(told)
+            self._keep((record.levelname, self._text(record), self._headers(record)))
+            self._send_kept()
         except Exception:
             self.handleError(record)
         finally:
             self._sending.now = False
 
-    def _send(self, connector: AmqBrokerConnector, level: str, text: str, headers: dict[str, Any]) -> None:
-        try:
-            connector._native.log(level, text, headers)
-        except IronbridgeError:
-            # The connector is closed: there is nowhere to send it to.
+    def _keep(self, told: _Told) -> None:
+        if len(self._kept) == self._kept.maxlen:
             self._lost += 1
+        self._kept.append(told)
+
+    def _send_kept(self) -> None:
+        """Sends what is kept, the oldest first, if there is somebody who takes it."""
+        connector = self._connector
+        if connector is None or not connector.is_open:
+            return
+        if self._lost:
+            text = f"{self._lost} older log records were dropped while there was no connector that was open"
+            headers = {"level": logging.WARNING, "logger": "ironbridge.fabric"}
+            if not _sent(connector, ("WARNING", text, headers)):
+                return
+            self._lost = 0
+        while self._kept:
+            if not _sent(connector, self._kept[0]):
+                return
+            self._kept.popleft()
 
     def _text(self, record: logging.LogRecord) -> str:
         return self.format(record) if self.formatter is not None else record.getMessage()
 
     def _headers(self, record: logging.LogRecord) -> dict[str, Any]:
         headers: dict[str, Any] = {}
+        room = _LONGEST_EXTRA
         for name, value in vars(record).items():
-            if name not in _OWN and (self._fields is None or name in self._fields):
-                headers[name[:255]] = _field(value)
+            if name not in _OWN and (self._fields is None or name in self._fields) and room > 0:
+                field = _field(value, min(room, _LONGEST))
+                headers[_cut(name, _LONGEST_NAME)] = field
+                room -= len(name) + (len(field) if isinstance(field, str) else 8)
         headers.update(
             level=record.levelno,
-            logger=record.name,
-            file=record.pathname,
+            logger=_cut(record.name),
+            file=_cut(record.pathname),
             line=record.lineno,
             function=record.funcName or "",
             process=record.process or 0,
-            thread=record.threadName or "",
+            thread=_cut(record.threadName or ""),
             # As text, since a header's float is not exact enough for a time.
             created=f"{record.created:.6f}",
         )
-        if record.exc_info:
-            formatter = self.formatter or logging.Formatter()
-            headers["exception"] = formatter.formatException(record.exc_info)[-_LONGEST:]
-        elif record.exc_text:
-            headers["exception"] = record.exc_text[-_LONGEST:]
+        told = record.exc_text
+        if record.exc_info and not told:
+            told = (self.formatter or logging.Formatter()).formatException(record.exc_info)
+        if told:
+            headers["exception"] = _cut(told[-_LONGEST:])
         return headers
 
 
-def _field(value: object) -> Any:
+def _sent(connector: AmqBrokerConnector, told: _Told) -> bool:
+    """Whether it needs to be kept no longer."""
+    level, text, headers = told
+    try:
+        connector._native.log(level, text, headers)
+    except PayloadError:
+        # Something in it is larger than a message may be, and stays so.
+        return True
+    except IronbridgeError:
+        return False
+    return True
+
+
+def _cut(text: object, longest: int = _LONGEST) -> str:
+    """Text that a header can be: not too long, and without halves of surrogate pairs."""
+    return str(text)[:longest].encode("utf-8", "backslashreplace")[: 2 * longest].decode("utf-8", "ignore")
+
+
+def _field(value: object, longest: int) -> Any:
     """A field of the user's own: as it is where a header can be, else its `repr`."""
-    if isinstance(value, str):
-        return value[:_LONGEST]
-    if isinstance(value, _SIMPLE) and not (isinstance(value, int) and not -(2**63) <= value < 2**63):
+    fits = (
+        value is None
+        or isinstance(value, bool)
+        or (isinstance(value, int) and -_MOST_INT <= value < _MOST_INT)
+        # Neither infinity nor "not a number".
+        or (isinstance(value, float) and abs(value) <= _MOST_FLOAT)
+    )
+    if fits:
         return value
-    return repr(value)[:_LONGEST]
+    try:
+        return _cut(value if isinstance(value, str) else repr(value), longest)
+    except Exception:  # a broken __repr__ must not hide the record itself
+        return f"<{type(value).__name__} whose repr() fails>"

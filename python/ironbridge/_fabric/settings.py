@@ -79,6 +79,16 @@ def headers(value: object) -> dict[str, Any]:
     return dict(value)
 
 
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def level(value: object) -> str:
+    """A level that log records are followed from."""
+    if not isinstance(value, str) or value.upper() not in _LEVELS:
+        raise ConfigurationError(f"level is one of {', '.join(_LEVELS)}, not {value!r}")
+    return value.upper()
+
+
 def count(name: str, value: object, most: int = 65_535) -> int:
     """A number of things, from 1 up."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
