@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from harness import RabbitMQ
 
+from fabric.meeting import PAIRS, Pair, meeting, name_of, place
+
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
@@ -47,3 +49,11 @@ def own_rabbitmq(_spare_rabbitmq: RabbitMQ) -> Iterator[RabbitMQ]:
     yield _spare_rabbitmq
     if _spare_rabbitmq.running:
         _spare_rabbitmq.thaw()
+
+
+@pytest.fixture(scope="session", params=PAIRS, ids=name_of)
+def pair(request: pytest.FixtureRequest, rabbitmq: RabbitMQ) -> Iterator[Pair]:
+    """A server and a caller, one of them ours, for all tests that leave them as they were."""
+    server, caller = request.param
+    with place(rabbitmq) as uri, meeting(server, caller, uri) as met:
+        yield met

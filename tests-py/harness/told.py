@@ -16,13 +16,11 @@ class Told(Program):
     def events(self, kind: str | None = None, /, **fields: Any) -> list[dict[str, Any]]:
         """All so far, of one kind and with these fields if they are named."""
         with self._news:
-            lines = [line for line in self.stdout if line.startswith('{"event": ')]
+            told = '{"event": ' + (json.dumps(kind) if kind is not None else "")
+            lines = [line for line in self.stdout if line.startswith(told)]
         found = (json.loads(line) for line in lines)
         return [
-            event
-            for event in found
-            if (kind is None or event["event"] == kind)
-            and all(name in event and event[name] == value for name, value in fields.items())
+            event for event in found if all(name in event and event[name] == value for name, value in fields.items())
         ]
 
     def wait(self, kind: str, /, deadline: float = PATIENCE, count: int = 1, **fields: Any) -> dict[str, Any]:
