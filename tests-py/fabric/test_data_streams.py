@@ -71,7 +71,7 @@ async def test_a_reader_may_begin_at_a_time(amq: AmqBrokerConnector, how: str) -
     await asyncio.to_thread(wait_for_second, start + 2)
     await amq.publish_data(b"after", {"kind": "sale"})
     when = datetime.fromtimestamp(start + 1, UTC)
-    replay = {"aware": when, "naive": when.astimezone().replace(tzinfo=None), "ago": datetime.now(UTC) - when}[how]
+    replay: Any = {"aware": when, "naive": when.astimezone().replace(tzinfo=None), "ago": datetime.now(UTC) - when}[how]
     await amq.subscribe_data("reader", {}, inbox, stream="sales", replay=replay)
     assert await inbox.came() == [b"after"]
 

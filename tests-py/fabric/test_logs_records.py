@@ -15,7 +15,7 @@ import aio_pika
 import pytest
 from ironbridge.fabric import AmqpHandler, ConfigurationError, IncomingMessage
 
-from fabric.inbox import Inbox, bodies, connector, messages
+from fabric.inbox import PATIENCE, Inbox, bodies, connector, messages
 
 
 @pytest.fixture
@@ -73,20 +73,16 @@ async def test_a_follower_of_other_make_reads_it_as_the_originals_record(vhost: 
         queue = await channel.declare_queue(exclusive=True)
         exchange = await channel.declare_exchange("shop.log.records", aio_pika.ExchangeType.HEADERS, durable=True)
         await queue.bind(exchange, "", arguments={"x-match": "all", "level_name": "INFO", "service_type": "till"})
+        came: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+        await queue.consume(came.put, no_ack=True)
         await amq.init_logging_handler(handler)
         log.debug("unseen")
         for text in ('say "hello"', "za\u017c\u00f3\u0142\u0107", "", "\ud800 \0 \n", "x" * 300_000):
             log.info(text)
-            message = await queue.get(timeout=20, fail=False) or await until_there(queue)
+            message = await asyncio.wait_for(came.get(), PATIENCE)
             assert json.loads(message.body) == text
             assert message.routing_key == ""
             assert {"level_name", "service_id", "service_type"} <= set(message.headers)
-
-
-async def until_there(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
-    while (message := await queue.get(fail=False)) is None:
-        await asyncio.sleep(0)
-    return message
 
 
 async def test_an_exception_travels_with_its_traceback(vhost: str, handler: AmqpHandler) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 from .. import _engine, _signatures
 from ..compat import installed as is_compat
@@ -17,11 +18,9 @@ from ..errors import ConfigurationError, IronbridgeError, ServiceAlreadyExists
 from . import marks, settings
 from .background import Background
 from .errors import BrokerUnavailable, IdentityError
+from .logging_handler import AmqpHandler, unsent
 from .proxy import ServiceProxy
 from .subscription import Subscription
-
-if TYPE_CHECKING:
-    from .logging_handler import AmqpHandler
 
 Api = TypeVar("Api")
 State = Literal["new", "connecting", "connected", "blocked", "unblocked", "lost", "closed"]
@@ -29,6 +28,8 @@ State = Literal["new", "connecting", "connected", "blocked", "unblocked", "lost"
 log = logging.getLogger("ironbridge.fabric")
 
 _OPEN_TIMEOUT = 30.0
+# What the engine calls the sending of log records.
+_RECORDS = "publishing log records"
 _PARTS = ("service_domain ", "service_type ", "service_id ")
 
 
@@ -665,11 +666,13 @@ class AmqBrokerConnector:
             hook(state)
 
     def _told_error(self, error: BaseException, place: str) -> None:
-        hook = self._hooks[1]
-        if hook is not None:
-            hook(error, place)
-        else:
-            log.error("%s: %s has failed", self.fqn, place, exc_info=error)
+        # A record that tells of a record that was refused would be refused, too, and so on.
+        with unsent() if place == _RECORDS else nullcontext():
+            hook = self._hooks[1]
+            if hook is not None:
+                hook(error, place)
+            else:
+                log.error("%s: %s has failed", self.fqn, place, exc_info=error)
 
 
 def _position(replay: object) -> str | int | float | None:

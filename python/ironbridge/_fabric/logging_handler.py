@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, IronbridgeError, PayloadError
@@ -22,6 +23,25 @@ _LONGEST_NAME = 127
 _MOST_INT, _MOST_FLOAT = 2**63, 3.4e38
 
 _Told = tuple[str, str, dict[str, Any]]  # level, text, headers
+
+
+class _Quiet(threading.local):
+    """Of each thread."""
+
+    now = False
+
+
+_quiet = _Quiet()
+
+
+@contextmanager
+def unsent() -> Iterator[None]:
+    """What is logged in this block, on this thread, does not leave by any handler of this kind."""
+    before, _quiet.now = _quiet.now, True
+    try:
+        yield
+    finally:
+        _quiet.now = before
 
 
 class AmqpHandler(logging.Handler):
@@ -51,7 +71,6 @@ class AmqpHandler(logging.Handler):
         self._kept: deque[_Told] = deque(maxlen=capacity)
         self._lost = 0
         self._connector: AmqBrokerConnector | None = None
-        self._sending = threading.local()
 
     def bind_connector(self, connector: AmqBrokerConnector) -> None:
         """From now on records go by this connector; those that were kept go first."""
@@ -65,16 +84,14 @@ class AmqpHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hands a record on. Never waits, and never raises."""
         # What sending itself has to log does not come back here.
-        if getattr(self._sending, "now", False):
+        if _quiet.now:
             return
-        self._sending.now = True
-        try:
-            self._keep((record.levelname, self._text(record), self._headers(record)))
-            self._send_kept()
-        except Exception:
-            self.handleError(record)
-        finally:
-            self._sending.now = False
+        with unsent():
+            try:
+                self._keep((record.levelname, self._text(record), self._headers(record)))
+                self._send_kept()
+            except Exception:
+                self.handleError(record)
 
     def _keep(self, told: _Told) -> None:
         if len(self._kept) == self._kept.maxlen:
