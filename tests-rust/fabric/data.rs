@@ -64,9 +64,16 @@ fn any_of_the_headers_another_domain_and_a_queue_s_own_name_are_as_they_are_said
 }
 
 #[test]
-fn a_header_that_says_how_to_match_is_not_what_says_it() {
-    let queue = queue(|of| of.headers = texts(&[("topic", "order"), ("x-match", "any")]));
-    assert_eq!(bindings(&queue), ["home.data: topic=order x-match=all"]);
+fn how_to_match_may_stand_among_the_headers_as_services_of_other_make_say_it() {
+    let headers = texts(&[("topic", "order"), ("x-match", "any")]);
+    let queue = queue(|of| of.headers = headers.clone());
+    assert_eq!(bindings(&queue), ["home.data: topic=order x-match=any"]);
+
+    let reading =
+        Subscription { headers, stream: Some(("orders".to_owned(), Offset::Next)), ..subscription() };
+    let filter = reading.queue(&config()).unwrap().filter.unwrap();
+    assert!(filter.matches(Some(&texts(&[("topic", "order")]))));
+    assert!(!filter.matches(Some(&texts(&[("x-match", "any")]))), "it is no header to be found");
 }
 
 #[test]

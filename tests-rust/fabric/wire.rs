@@ -120,14 +120,25 @@ fn an_answer_is_read_as_a_result_or_an_error_and_anything_else_is_refused() {
 
 #[test]
 fn an_error_of_the_engine_is_one_that_services_of_other_make_read_too() {
-    let error = Error::new(Code::Overloaded, "too \"many\"\nat once: 日本").with_fate(Fate::Rejected);
-    let read: serde_json::Value = serde_json::from_slice(&wire::engine_error(&error)).unwrap();
-    let expected = serde_json::json!({"error": {
-        "type": "ironbridge.errors.IronbridgeError",
-        "message": "too \"many\"\nat once: 日本",
-        "args": ["too \"many\"\nat once: 日本"],
-        "code": 8,
-        "fate": 3,
-    }});
-    assert_eq!(read, expected);
+    let told = |code| {
+        let error = Error::new(code, "too \"many\"\nat once: 日本").with_fate(Fate::Rejected);
+        serde_json::from_slice::<serde_json::Value>(&wire::engine_error(&error)).unwrap()
+    };
+    // They look for a class of this name among Python's own.
+    for (code, number, kind) in [
+        (Code::Overloaded, 8, "RuntimeError"),
+        (Code::DeadlineExceeded, 5, "TimeoutError"),
+        (Code::ConnectionLost, 6, "ConnectionError"),
+        (Code::ServiceUnavailable, 7, "ConnectionError"),
+        (Code::EndpointNotFound, 4, "AttributeError"),
+    ] {
+        let expected = serde_json::json!({"error": {
+            "type": kind,
+            "message": "too \"many\"\nat once: 日本",
+            "args": ["too \"many\"\nat once: 日本"],
+            "code": number,
+            "fate": 3,
+        }});
+        assert_eq!(told(code), expected);
+    }
 }
