@@ -18,7 +18,7 @@ use super::outbox::{Bounds, Outbox, OutboxStats, WhenFull};
 use super::presence::{Beat, Filter, Listener, Own, Roster, Seen};
 use super::publishing::Message;
 use super::serve::{Registration, ServeStats, Serving};
-use super::stream;
+use super::{logs, stream};
 use crate::core::deadline::Deadline;
 use crate::core::done::Done;
 use crate::core::error::{Code, Error, Result};
@@ -106,7 +106,8 @@ impl Connector {
                 when_full: WhenFull::Refuse,
             },
         );
-        let logs = Outbox::new(
+        let told = Arc::clone(&context);
+        let logs = Outbox::with_epitaph(
             "log",
             Bounds {
                 messages: limits.log_records,
@@ -114,6 +115,7 @@ impl Connector {
                 window: limits.publish_window,
                 when_full: WhenFull::DropOldest,
             },
+            move |count| logs::dropped(&told.config, count),
         );
         let (leaving, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let beat = Beat {

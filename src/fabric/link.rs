@@ -1,7 +1,7 @@
 //! The one connection to the broker: made, watched, and made again. Whoever needs it holds a [`Link`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::{Channel, Connection, Event};
@@ -88,6 +88,14 @@ impl Link {
         }
     }
 
+    /// How large the broker's frames are, in bytes.
+    pub(crate) fn frame_max(&self) -> usize {
+        match &*self.now.borrow() {
+            Now::Up(connection) => connection.configuration().frame_max().try_into().unwrap_or(usize::MAX),
+            Now::Down | Now::Closed => usize::MAX,
+        }
+    }
+
     /// Waits until there will be no connection any more.
     pub(crate) async fn closed(&mut self) {
         let _ = self.now.wait_for(|now| matches!(now, Now::Closed)).await;
@@ -105,6 +113,8 @@ pub(crate) struct Supervisor {
     now: watch::Sender<Now>,
 }
 
+/// A connection that stood for less is lost for a reason of its own: the next attempts wait longer.
+const STEADY: Duration = Duration::from_secs(5);
 /// For the broker's answer to the end of the connection.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a connection is looked at that says nothing of its end.
@@ -130,7 +140,7 @@ impl Supervisor {
             };
             let error = match outcome {
                 Ok(connection) => {
-                    backoff.reset();
+                    let since = Instant::now();
                     self.context.set_away(None);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
@@ -148,6 +158,9 @@ impl Supervisor {
                         break;
                     };
                     self.now.send_replace(Now::Down);
+                    if since.elapsed() > STEADY {
+                        backoff.reset();
+                    }
                     error
                 }
                 Err((error, Cause::Final)) if first.is_some() => {

@@ -8,6 +8,7 @@ use super::consume::{Binding, QueueSpec};
 use super::data::say;
 use super::publishing::Message;
 use super::{names, wire};
+use crate::core::json;
 
 /// The usual levels' names, from the lowest.
 pub const LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
@@ -29,6 +30,22 @@ pub fn message(config: &Config, level: &str, headers: FieldTable, body: Vec<u8>)
     let exchange = config.names.log_exchange.as_str().into();
     Message { exchange, routing_key: "".into(), mandatory: false, properties, body }
 }
+
+/// A record that says how many were dropped in this place.
+pub(crate) fn dropped(config: &Config, count: u64) -> Message {
+    let mut headers = FieldTable::default();
+    say(&mut headers, "logger", "ironbridge.fabric");
+    headers.insert("level".into(), AMQPValue::LongInt(WARNING));
+    let mut body = Vec::new();
+    json::write_text(
+        &mut body,
+        &format!("{count} log records were dropped while they waited for the broker"),
+    );
+    message(config, "WARNING", headers, body)
+}
+
+/// The number of that level.
+const WARNING: i32 = 30;
 
 /// Which records somebody follows.
 #[derive(Clone, Debug, Default)]

@@ -90,6 +90,9 @@ pub fn check_method(exchange: &str, method: &str) -> Result<()> {
     checked("a method's queue", method_queue(exchange, method)).map(drop)
 }
 
+/// The queue that is there while a server leaves that still runs calls: no method is called so.
+pub const LEAVING: &str = "#leaving";
+
 /// A method of the services of one version alone.
 #[must_use]
 pub fn versioned(method: &str, version: &str) -> String {

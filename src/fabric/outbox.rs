@@ -11,7 +11,7 @@ use super::context::Context;
 use super::error::{Cause, classify};
 use super::link::Link;
 use super::publishing::{InFlight, Message, Outcome};
-use super::{topology, wire};
+use super::{headers, topology, wire};
 use crate::core::done::Done;
 use crate::core::error::{Code, Error, Fate, Result};
 
@@ -53,6 +53,8 @@ pub struct OutboxStats {
 pub(crate) struct Outbox {
     name: &'static str,
     bounds: Bounds,
+    /// What is said of so many messages that gave way, in the place where they stood.
+    epitaph: Option<Box<dyn Fn(u64) -> Message + Send + Sync>>,
     state: Mutex<State>,
     news: Notify,
 }
@@ -64,6 +66,8 @@ struct State {
     messages: usize,
     bytes: usize,
     closed: bool,
+    /// How many gave way since that was last said.
+    untold: u64,
     stats: OutboxStats,
     flushed: Vec<Done<usize>>,
 }
@@ -81,7 +85,17 @@ const MOST_BLAMED: u8 = 3;
 
 impl Outbox {
     pub(crate) fn new(name: &'static str, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { name, bounds, state: Mutex::default(), news: Notify::new() })
+        Arc::new(Self { name, bounds, epitaph: None, state: Mutex::default(), news: Notify::new() })
+    }
+
+    /// The same; what `epitaph` makes is sent in the place of messages that gave way.
+    pub(crate) fn with_epitaph(
+        name: &'static str,
+        bounds: Bounds,
+        epitaph: impl Fn(u64) -> Message + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let epitaph: Option<Box<dyn Fn(u64) -> Message + Send + Sync>> = Some(Box::new(epitaph));
+        Arc::new(Self { name, bounds, epitaph, state: Mutex::default(), news: Notify::new() })
     }
 
     /// Puts a message behind all others. `done` is told when the broker has it, or why it never will.
@@ -107,12 +121,19 @@ impl Outbox {
                     WhenFull::Refuse => None,
                 };
                 let Some(oldest) = oldest else {
-                    state.stats.failed += 1;
+                    // All that is here is on its way already.
+                    if self.bounds.when_full == WhenFull::DropOldest {
+                        state.stats.dropped += 1;
+                        state.untold += 1;
+                    } else {
+                        state.stats.failed += 1;
+                    }
                     return Err(self.full(&state));
                 };
                 state.messages -= 1;
                 state.bytes -= oldest.message.size();
                 state.stats.dropped += 1;
+                state.untold += 1;
                 evicted.push(oldest);
             }
             state.messages += 1;
@@ -252,10 +273,16 @@ impl<'a> Sender<'a> {
 
     /// Until the channel fails; `None` when the link was closed.
     async fn send_on(&mut self, channel: &Channel, link: &mut Link) -> Option<lapin::Error> {
+        let frame = link.frame_max();
         loop {
             while self.sent.len() < self.outbox.bounds.window
                 && let Some(entry) = self.pop()
             {
+                if let Some(error) = self.misfit(&entry, frame) {
+                    self.count(&entry, false);
+                    entry.end(Err(error));
+                    continue;
+                }
                 let number = self.next;
                 self.next += 1;
                 if entry.message.mandatory
@@ -284,7 +311,27 @@ impl<'a> Sender<'a> {
     }
 
     fn pop(&self) -> Option<Entry> {
-        self.outbox.state.lock().queue.pop_front()
+        let mut state = self.outbox.state.lock();
+        if let Some(epitaph) = &self.outbox.epitaph
+            && state.untold > 0
+        {
+            let message = Arc::new(epitaph(std::mem::take(&mut state.untold)));
+            state.messages += 1;
+            state.bytes += message.size();
+            return Some(Entry { message, done: None, blamed: 0, was_sent: false });
+        }
+        state.queue.pop_front()
+    }
+
+    /// The error of a message that fits no frame: sent, it would end the connection.
+    fn misfit(&self, entry: &Entry, frame: usize) -> Option<Error> {
+        let headers = entry.message.properties.headers().as_ref().map_or(0, headers::size);
+        (headers + OTHER_PROPERTIES > frame).then(|| {
+            let text = format!(
+                "headers of {headers} bytes do not fit into the broker's frames of {frame} (frame_max)"
+            );
+            Error::new(Code::Payload, text)
+        })
     }
 
     /// The error that ends the channel, if it is one.
@@ -340,9 +387,11 @@ impl<'a> Sender<'a> {
         let (told, cause) = classify(error, "publishing", &self.context.config.address);
         let mut left = std::mem::take(&mut self.sent);
         let mut at_fault = None;
-        if link_is_up && let Some(mut oldest) = left.first_entry() {
+        if (link_is_up || is_our_fault(error))
+            && let Some(mut oldest) = left.first_entry()
+        {
             oldest.get_mut().blamed += 1;
-            if oldest.get().blamed >= MOST_BLAMED || cause == Cause::Final {
+            if oldest.get().blamed >= MOST_BLAMED || (link_is_up && cause == Cause::Final) {
                 at_fault = Some(oldest.remove());
             }
         }
@@ -364,6 +413,21 @@ impl<'a> Sender<'a> {
         }
     }
 }
+
+/// What the other properties of a message take in its frame, at most.
+const OTHER_PROPERTIES: usize = 2 << 10;
+
+/// Whether the broker has ended the connection for what was sent on it, and not for reasons of its own.
+fn is_our_fault(error: &lapin::Error) -> bool {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(told) => {
+            error.is_amqp_hard_error() && told.get_id() != CONNECTION_FORCED
+        }
+        _ => false,
+    }
+}
+
+const CONNECTION_FORCED: u16 = 320;
 
 /// Whose envelope it is, of those that may come back.
 fn number_of(mandatory: &HashMap<String, u64>, envelope: &BasicProperties) -> Option<u64> {

@@ -288,7 +288,7 @@ impl Server {
             Command::Stop => {
                 self.stopped = true;
                 if let Some(up) = up {
-                    up.stop().await;
+                    up.stop(&self.registration.exchange).await;
                 }
             }
         }
@@ -361,8 +361,12 @@ impl Server {
 }
 
 impl Up {
-    /// Takes no call any more.
-    async fn stop(&mut self) {
+    /// Takes no call any more. While calls run, callers can see that somebody is about to answer, although the last
+    /// server's queues go with it.
+    async fn stop(&mut self, exchange: &str) {
+        if self.ledger.outstanding() > 0 {
+            let _ = setup::say_leaving(&self.channel, exchange).await;
+        }
         for tag in self.arrivals.tags() {
             let _ = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
         }

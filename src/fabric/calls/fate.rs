@@ -1,5 +1,6 @@
 //! Why a call has ended without an answer, and finding out sooner than its deadline tells.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,6 +81,7 @@ impl Caller {
         }
         self.looked = now;
         self.unsent.extend(self.later.drain(..));
+        self.outlived();
         let slow = self.waiting.values().filter(|waiting| {
             waiting.progress == Progress::Given
                 && waiting.sent.is_some_and(|sent| now.duration_since(sent) >= LOOK)
@@ -94,9 +96,15 @@ impl Caller {
         let (link, commands) = (self.link.clone(), self.commands.clone());
         tokio::spawn(async move {
             for target in targets {
-                let consumers = consumers(&target, link.clone(), &mut channel).await;
-                if let (Some(consumers), Some(commands)) = (consumers, commands.upgrade()) {
-                    let _ = commands.send(Command::Served(target, consumers, now));
+                let mut servers = consumers(&target, link.clone(), &mut channel).await;
+                if matches!(servers, Some(None | Some(0))) {
+                    let leaving = Target { method: names::LEAVING.to_owned(), ..target.clone() };
+                    if let Some(Some(some @ 1..)) = consumers(&leaving, link.clone(), &mut channel).await {
+                        servers = Some(Some(some));
+                    }
+                }
+                if let (Some(servers), Some(commands)) = (servers, commands.upgrade()) {
+                    let _ = commands.send(Command::Served(target, servers, now));
                 }
             }
         });
@@ -116,6 +124,23 @@ impl Caller {
             }
             Some(_) => {
                 self.unserved.remove(&target);
+            }
+        }
+    }
+
+    /// Ends calls to services of which every server that is there has come after the call was sent.
+    fn outlived(&mut self) {
+        let roster = Arc::clone(&self.roster);
+        let targets: HashSet<Target> = self
+            .waiting
+            .values()
+            .filter(|waiting| waiting.progress == Progress::Given)
+            .filter(|waiting| roster.oldest(&waiting.target.service) > waiting.sent)
+            .map(|waiting| waiting.target.clone())
+            .collect();
+        for target in targets {
+            if let Some(since) = roster.oldest(&target.service) {
+                self.gone(&target, since);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::{GOODBYE, KEEP_ALIVE, WHO_IS_THERE};
 use crate::fabric::context::Context;
 use crate::fabric::identity::Identity;
 use crate::fabric::link::Link;
+use crate::fabric::wire;
 
 /// What this service says of itself.
 pub(crate) struct Own {
@@ -58,7 +59,7 @@ impl Own {
         self.asked.notify_one();
     }
 
-    fn headers(&self, kind: &str, every: Option<Duration>) -> FieldTable {
+    fn headers(&self, kind: &str, every: Option<Duration>, frame: usize) -> FieldTable {
         let mut headers = FieldTable::default();
         let mut say = |name: &str, value: &str| {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -73,7 +74,7 @@ impl Own {
         }
         let api = self.api.lock().join(";");
         // A header is there for matching; an API that is longer than this is not told.
-        if !api.is_empty() && api.len() <= LONGEST_API {
+        if !api.is_empty() && api.len() <= LONGEST_API.min(frame / 4) {
             say("methods", &api);
         }
         if let Some(every) = every {
@@ -152,8 +153,11 @@ impl Beat {
     }
 
     async fn say(&self, channel: &Channel, kind: &str, every: Option<Duration>) -> lapin::Result<()> {
-        let properties =
-            BasicProperties::default().with_headers(self.own.headers(kind, every)).with_delivery_mode(1);
+        let properties = BasicProperties::default()
+            .with_headers(self.own.headers(kind, every, self.link.frame_max()))
+            .with_delivery_mode(1)
+            .with_priority(0)
+            .with_message_id(wire::message_id());
         let exchange = self.context.config.names.discovery_exchange.as_str().into();
         let options = BasicPublishOptions::default();
         channel.basic_publish(exchange, "".into(), options, &[], properties).await.map(drop)

@@ -185,6 +185,17 @@ impl Roster {
         Some(names)
     }
 
+    /// When the oldest server of a service, by its full name, was started; `None` when none is there, or one does not
+    /// say.
+    pub(crate) fn oldest(&self, service: &str) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.sweep(Instant::now());
+        let is_it =
+            |(domain, kind, id): &(String, String, String)| format!("{domain}.{kind}.{id}") == service;
+        let (_, servers) = state.services.iter().find(|(key, _)| is_it(key))?;
+        servers.values().map(|server| server.started).min().flatten()
+    }
+
     /// The highest version of a service that is there and in this range.
     ///
     /// # Errors

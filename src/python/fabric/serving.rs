@@ -127,7 +127,7 @@ impl Served {
     fn failure(&self, py: Python<'_>, error: &PyErr, codec: Codec, name: &str) -> Vec<u8> {
         static BODY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let body = helper(py, &BODY, "ironbridge._fabric.failures", "body")
-            .and_then(|body| body.call1((error.value(py),)))
+            .and_then(|body| body.call1((error.clone_ref(py).into_value(py),)))
             .and_then(|body| codec.encode(&body, "error", &self.shared.limits, Fallback::Repr));
         body.unwrap_or_else(|_| {
             let text = format!("{name}() has failed with an error that cannot be written");

@@ -163,6 +163,10 @@ impl Writer {
     }
 
     fn float(&mut self, number: f64) -> Outcome<AMQPValue> {
+        if !number.is_finite() {
+            // RabbitMQ cannot read it, and ends the connection.
+            return Err(Refusal::new(format!("the float {number} cannot be sent to a broker")));
+        }
         if self.floats == Floats::Double {
             self.weigh(8)?;
             return Ok(AMQPValue::Double(number));
