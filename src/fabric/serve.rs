@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
+use lapin::{Channel, Consumer};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -152,11 +152,13 @@ struct Up {
     arrivals: Arrivals,
     ledger: Ledger,
     /// Answers that are not written yet; then their calls are acknowledged.
-    answers: FuturesUnordered<Leaving>,
+    answers: FuturesUnordered<Answering>,
+    /// Says that this server leaves, and still answers.
+    leaving: Option<Consumer>,
 }
 
 /// An answer on its way; its call, and whether it was written.
-type Leaving = Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>;
 
 type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
 
@@ -365,7 +367,7 @@ impl Up {
     /// server's queues go with it.
     async fn stop(&mut self, exchange: &str) {
         if self.ledger.outstanding() > 0 {
-            let _ = setup::say_leaving(&self.channel, exchange).await;
+            self.leaving = setup::say_leaving(&self.channel, exchange).await.ok();
         }
         for tag in self.arrivals.tags() {
             let _ = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;

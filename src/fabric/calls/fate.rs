@@ -1,6 +1,6 @@
 //! Why a call has ended without an answer, and finding out sooner than its deadline tells.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -130,18 +130,20 @@ impl Caller {
 
     /// Ends calls to services of which every server that is there has come after the call was sent.
     fn outlived(&mut self) {
-        let roster = Arc::clone(&self.roster);
-        let targets: HashSet<Target> = self
-            .waiting
-            .values()
-            .filter(|waiting| waiting.progress == Progress::Given)
-            .filter(|waiting| roster.oldest(&waiting.target.service) > waiting.sent)
-            .map(|waiting| waiting.target.clone())
+        let given = || self.waiting.values().filter(|waiting| waiting.progress == Progress::Given);
+        let services: HashSet<&str> = given().map(|waiting| waiting.target.service.as_str()).collect();
+        let oldest: HashMap<&str, Instant> = services
+            .into_iter()
+            .filter_map(|service| Some((service, self.roster.oldest(service)?)))
             .collect();
-        for target in targets {
-            if let Some(since) = roster.oldest(&target.service) {
-                self.gone(&target, since);
-            }
+        let targets: HashMap<Target, Instant> = given()
+            .filter_map(|waiting| {
+                let oldest = *oldest.get(waiting.target.service.as_str())?;
+                (Some(oldest) > waiting.sent).then(|| (waiting.target.clone(), oldest))
+            })
+            .collect();
+        for (target, since) in targets {
+            self.gone(&target, since);
         }
     }
 

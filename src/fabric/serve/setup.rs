@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll};
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Consumer};
 
 use super::{Registration, Up};
 use crate::fabric::acks::Ledger;
@@ -94,14 +94,14 @@ async fn begin(channel: Channel, context: &Context, registration: &Registration)
     for method in &registration.methods {
         arrivals.begin(&channel, &registration.exchange, &method.name.as_str().into()).await?;
     }
-    Ok(Up { channel, arrivals, ledger: Ledger::default(), answers: Default::default() })
+    Ok(Up { channel, arrivals, ledger: Ledger::default(), answers: Default::default(), leaving: None })
 }
 
-/// A queue that is there as long as this channel is.
-pub(super) async fn say_leaving(channel: &Channel, exchange: &str) -> lapin::Result<()> {
+/// A queue that is there as long as its consumer is.
+pub(super) async fn say_leaving(channel: &Channel, exchange: &str) -> lapin::Result<Consumer> {
     let queue: ShortString = names::method_queue(exchange, names::LEAVING).into();
     let options = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.clone(), options, FieldTable::default()).await?;
     let (tag, options) = (ShortString::default(), BasicConsumeOptions::default());
-    channel.basic_consume(queue, tag, options, FieldTable::default()).await.map(drop)
+    channel.basic_consume(queue, tag, options, FieldTable::default()).await
 }
