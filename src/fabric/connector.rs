@@ -34,6 +34,7 @@ pub struct Connector {
     roster: Arc<Roster>,
     calls: Calls,
     serving: Serving,
+    consuming: Mutex<Vec<Consuming>>,
     data: Arc<Outbox>,
     logs: Arc<Outbox>,
     link: Link,
@@ -172,6 +173,7 @@ impl Connector {
             roster,
             calls,
             serving,
+            consuming: Mutex::default(),
             data,
             logs,
             link,
@@ -250,6 +252,10 @@ impl Connector {
     /// Consumes a queue. `begun` is told when messages come, or why they never will.
     pub fn consume(&self, queue: QueueSpec, receiver: Arc<dyn Receive>, begun: Done<()>) -> Consuming {
         let (consuming, consume) = Consume::new(&self.context, self.link.clone(), queue, receiver, begun);
+        let mut all = self.consuming.lock();
+        all.retain(|consuming| !consuming.has_ended());
+        all.push(consuming.clone());
+        drop(all);
         self.spawn(consume.run());
         consuming
     }
@@ -310,10 +316,14 @@ impl Connector {
     async fn wind_down(&self, deadline: Deadline) -> Leftover {
         let until = tokio::time::Instant::from_std(deadline.instant());
         self.serving.stop();
+        let consuming = std::mem::take(&mut *self.consuming.lock());
+        consuming.iter().for_each(|consuming| consuming.stop(Done::nobody()));
         let running = async {
-            while self.serving.stats().open > 0 {
+            while self.serving.stats().open > 0 || consuming.iter().any(Consuming::is_busy) {
                 tokio::time::sleep(TICK).await;
             }
+            // What their callbacks acknowledged at last leaves now.
+            tokio::time::sleep(TICK).await;
         };
         let _ = tokio::time::timeout_at(until, running).await;
         let calls = self.serving.stats().open;

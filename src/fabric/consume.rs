@@ -27,6 +27,10 @@ pub use queue::{Binding, Offset, QueueSpec};
 pub trait Receive: Send + Sync + 'static {
     /// A message has come.
     fn receive(&self, arrived: Arrived);
+    /// How many messages it has not come to an end with.
+    fn busy(&self) -> usize {
+        0
+    }
 }
 
 enum Command {
@@ -54,6 +58,7 @@ pub struct ConsumeStats {
 pub struct Consuming {
     commands: mpsc::UnboundedSender<Command>,
     stats: Arc<Mutex<ConsumeStats>>,
+    receiver: Arc<dyn Receive>,
 }
 
 impl Consuming {
@@ -62,6 +67,16 @@ impl Consuming {
         if let Err(mpsc::error::SendError(Command::Stop(done))) = self.commands.send(Command::Stop(done)) {
             done.end(Ok(()));
         }
+    }
+
+    /// Whether its receiver is still at work.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.receiver.busy() > 0
+    }
+
+    /// Whether messages come no more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// What it has done so far.
@@ -112,7 +127,7 @@ impl Consume {
             context: Arc::clone(context),
             link,
             spec: Arc::new(Mutex::new(spec)),
-            receiver,
+            receiver: Arc::clone(&receiver),
             commands: commands.clone(),
             arriving,
             begun: Some(begun),
@@ -120,7 +135,7 @@ impl Consume {
             stopped: false,
             stats: Arc::clone(&stats),
         };
-        (Consuming { commands, stats }, consume)
+        (Consuming { commands, stats, receiver }, consume)
     }
 
     /// Until it is stopped and all is settled, or the link is closed.

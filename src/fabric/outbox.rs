@@ -52,6 +52,8 @@ pub struct OutboxStats {
 /// Where messages are put. Any thread may.
 pub(crate) struct Outbox {
     name: &'static str,
+    /// What it does, for messages.
+    doing: &'static str,
     bounds: Bounds,
     /// What is said of so many messages that gave way, in the place where they stood.
     epitaph: Option<Box<dyn Fn(u64) -> Message + Send + Sync>>,
@@ -85,7 +87,14 @@ const MOST_BLAMED: u8 = 3;
 
 impl Outbox {
     pub(crate) fn new(name: &'static str, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Self { name, bounds, epitaph: None, state: Mutex::default(), news: Notify::new() })
+        Arc::new(Self {
+            name,
+            doing: "publishing data",
+            bounds,
+            epitaph: None,
+            state: Mutex::default(),
+            news: Notify::new(),
+        })
     }
 
     /// The same; what `epitaph` makes is sent in the place of messages that gave way.
@@ -95,7 +104,14 @@ impl Outbox {
         epitaph: impl Fn(u64) -> Message + Send + Sync + 'static,
     ) -> Arc<Self> {
         let epitaph: Option<Box<dyn Fn(u64) -> Message + Send + Sync>> = Some(Box::new(epitaph));
-        Arc::new(Self { name, bounds, epitaph, state: Mutex::default(), news: Notify::new() })
+        Arc::new(Self {
+            name,
+            doing: "publishing log records",
+            bounds,
+            epitaph,
+            state: Mutex::default(),
+            news: Notify::new(),
+        })
     }
 
     /// Puts a message behind all others. `done` is told when the broker has it, or why it never will.
@@ -397,7 +413,7 @@ impl<'a> Sender<'a> {
         }
         if let Some(entry) = at_fault {
             self.count(&entry, false);
-            self.context.observer.trouble(&told, "publishing");
+            self.context.observer.trouble(&told, self.outbox.doing);
             entry.end(Err(told.with_fate(Fate::Rejected)));
         }
         self.outbox.state.lock().stats.resent += left.values().filter(|entry| entry.was_sent).count() as u64;

@@ -129,6 +129,7 @@ impl Serving {
             stopped: served.stopped,
             stats: Arc::clone(&self.stats),
             open: 0,
+            late: Vec::new(),
         }
     }
 
@@ -177,7 +178,12 @@ pub(crate) struct Server {
     stats: Arc<Mutex<ServeStats>>,
     /// What it has put into the statistics.
     open: usize,
+    /// Answers that wait for a channel.
+    late: Vec<Message>,
 }
+
+/// So many answers wait for a connection.
+const MOST_LATE: usize = 10_000;
 
 const BATCH: usize = 256;
 
@@ -215,7 +221,8 @@ impl Server {
                 opened = next_opened(&mut opening) => {
                     opening = None;
                     match opened {
-                        Some(Ok(opened)) => {
+                        Some(Ok(mut opened)) => {
+                            self.late.drain(..).for_each(|message| opened.send(message));
                             up = Some(opened);
                             if let Some(begun) = self.begun.take() {
                                 begun.end(Ok(()));
@@ -280,13 +287,10 @@ impl Server {
 
     async fn take(&mut self, command: Command, up: &mut Option<Up>) {
         match command {
-            Command::Settle(settlement) => {
-                if let Some(up) = up
-                    && settlement.session == self.session
-                {
-                    self.settle(settlement, up);
-                }
-            }
+            Command::Settle(settlement) => match up {
+                Some(up) if settlement.session == self.session => self.settle(settlement, up),
+                up => self.settle_late(settlement, up.as_mut()),
+            },
             Command::Stop => {
                 self.stopped = true;
                 if let Some(up) = up {
@@ -335,6 +339,17 @@ impl Server {
         }
     }
 
+    /// A call of a channel that has ended. The broker hands it to the next server, if it did not die with its queue: so
+    /// its answer is sent all the same, and its caller takes whichever comes first.
+    fn settle_late(&mut self, settlement: Settlement, up: Option<&mut Up>) {
+        let How::Answered(message) = settlement.how else { return };
+        match up {
+            Some(up) => up.send(*message),
+            None if self.late.len() < MOST_LATE => self.late.push(*message),
+            None => {}
+        }
+    }
+
     fn settle(&self, settlement: Settlement, up: &mut Up) {
         let tag = settlement.tag;
         match settlement.how {
@@ -372,6 +387,12 @@ impl Up {
         for tag in self.arrivals.tags() {
             let _ = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
         }
+    }
+
+    /// Sends an answer of a call that is none of this channel's.
+    fn send(&mut self, message: Message) {
+        // No delivery has this number.
+        self.answer(0, message);
     }
 
     fn answer(&mut self, tag: u64, message: Message) {

@@ -1,6 +1,5 @@
 //! Why a call has ended without an answer, and finding out sooner than its deadline tells.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,7 +80,6 @@ impl Caller {
         }
         self.looked = now;
         self.unsent.extend(self.later.drain(..));
-        self.outlived();
         let slow = self.waiting.values().filter(|waiting| {
             waiting.progress == Progress::Given
                 && waiting.sent.is_some_and(|sent| now.duration_since(sent) >= LOOK)
@@ -122,28 +120,15 @@ impl Caller {
                     self.unserved.insert(target);
                 }
             }
-            Some(_) => {
+            Some(servers) => {
                 self.unserved.remove(&target);
+                // Each of them is known, and has come after the call was sent.
+                if let Some((known, oldest)) = self.roster.servers(&target.service)
+                    && known >= servers as usize
+                {
+                    self.gone(&target, oldest);
+                }
             }
-        }
-    }
-
-    /// Ends calls to services of which every server that is there has come after the call was sent.
-    fn outlived(&mut self) {
-        let given = || self.waiting.values().filter(|waiting| waiting.progress == Progress::Given);
-        let services: HashSet<&str> = given().map(|waiting| waiting.target.service.as_str()).collect();
-        let oldest: HashMap<&str, Instant> = services
-            .into_iter()
-            .filter_map(|service| Some((service, self.roster.oldest(service)?)))
-            .collect();
-        let targets: HashMap<Target, Instant> = given()
-            .filter_map(|waiting| {
-                let oldest = *oldest.get(waiting.target.service.as_str())?;
-                (Some(oldest) > waiting.sent).then(|| (waiting.target.clone(), oldest))
-            })
-            .collect();
-        for (target, since) in targets {
-            self.gone(&target, since);
         }
     }
 

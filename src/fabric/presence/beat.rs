@@ -13,7 +13,7 @@ use super::{GOODBYE, KEEP_ALIVE, WHO_IS_THERE};
 use crate::fabric::context::Context;
 use crate::fabric::identity::Identity;
 use crate::fabric::link::Link;
-use crate::fabric::wire;
+use crate::fabric::{topology, wire};
 
 /// What this service says of itself.
 pub(crate) struct Own {
@@ -121,7 +121,9 @@ impl Beat {
 
     /// Whether it has left, and not failed.
     async fn beat_on(&mut self, channel: &Channel) -> bool {
-        if self.say(channel, WHO_IS_THERE, None).await.is_err() {
+        // Somebody may have deleted the exchange.
+        let declared = topology::declare(channel, &self.context.config).await;
+        if declared.is_err() || self.say(channel, WHO_IS_THERE, None).await.is_err() {
             return false;
         }
         let Some(every) = self.context.config.keep_alive else {

@@ -185,15 +185,15 @@ impl Roster {
         Some(names)
     }
 
-    /// When the oldest server of a service, by its full name, was started; `None` when none is there, or one does not
-    /// say.
-    pub(crate) fn oldest(&self, service: &str) -> Option<Instant> {
+    /// How many servers of a service, by its full name, are there, and when the oldest was started; `None` when one
+    /// does not say.
+    pub(crate) fn servers(&self, service: &str) -> Option<(usize, Instant)> {
         let mut state = self.state.lock();
         state.sweep(Instant::now());
         let is_it =
             |(domain, kind, id): &(String, String, String)| format!("{domain}.{kind}.{id}") == service;
         let (_, servers) = state.services.iter().find(|(key, _)| is_it(key))?;
-        servers.values().map(|server| server.started).min().flatten()
+        Some((servers.len(), servers.values().map(|server| server.started).min().flatten()?))
     }
 
     /// The highest version of a service that is there and in this range.

@@ -86,6 +86,12 @@ impl FabricConnector {
         &self.config.names.data_exchange
     }
 
+    /// Seconds that its end may take.
+    #[getter]
+    fn grace(&self) -> f64 {
+        self.config.limits.grace.as_secs_f64()
+    }
+
     /// The broker, without the password.
     #[getter]
     fn address(&self) -> String {

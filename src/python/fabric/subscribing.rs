@@ -1,6 +1,7 @@
 //! The user's callbacks: `async def` ones on the connector's loop, plain ones on its threads, in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -34,12 +35,14 @@ pub(super) struct Subscriber {
     name: String,
     shared: Arc<Shared>,
     lane: Lane,
+    /// Messages whose callback has not come to its end.
+    busy: AtomicUsize,
 }
 
 /// A message for the loop.
 pub(super) struct Message {
     arrived: Arrived,
-    subscriber: Arc<Subscriber>,
+    busy: Busy,
 }
 
 impl Subscriber {
@@ -52,7 +55,16 @@ impl Subscriber {
         shared: &Arc<Shared>,
     ) -> Arc<Self> {
         let lane = shared.workers.lane();
-        Arc::new(Self { callback, is_coroutine, ack, headers_only, name, shared: Arc::clone(shared), lane })
+        Arc::new(Self {
+            callback,
+            is_coroutine,
+            ack,
+            headers_only,
+            name,
+            shared: Arc::clone(shared),
+            lane,
+            busy: AtomicUsize::new(0),
+        })
     }
 
     fn argument(&self, py: Python<'_>, arrived: Arrived) -> PyResult<(Py<IncomingMessage>, Py<PyAny>)> {
@@ -106,15 +118,35 @@ impl Subscriber {
 }
 
 impl Receive for Registered {
+    fn busy(&self) -> usize {
+        self.0.busy.load(Ordering::Acquire)
+    }
+
     fn receive(&self, arrived: Arrived) {
-        let subscriber = Arc::clone(&self.0);
-        if subscriber.is_coroutine {
-            let shared = Arc::clone(&subscriber.shared);
-            drop(shared.mailbox.push(Event::Message(Box::new(Message { arrived, subscriber }))));
+        let busy = Busy::new(&self.0);
+        if busy.0.is_coroutine {
+            let shared = Arc::clone(&busy.0.shared);
+            drop(shared.mailbox.push(Event::Message(Box::new(Message { arrived, busy }))));
         } else {
-            let lane = subscriber.lane.clone();
-            lane.submit(Box::new(move |py| subscriber.run(py, arrived)));
+            let lane = busy.0.lane.clone();
+            lane.submit(Box::new(move |py| busy.0.run(py, arrived)));
         }
+    }
+}
+
+/// A subscriber that has a message to come to an end with.
+struct Busy(Arc<Subscriber>);
+
+impl Busy {
+    fn new(subscriber: &Arc<Subscriber>) -> Self {
+        subscriber.busy.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(subscriber))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -124,16 +156,18 @@ pub(super) struct Registered(pub(super) Arc<Subscriber>);
 impl Message {
     /// Runs it on the loop's thread.
     pub(super) fn run(self, py: Python<'_>) {
-        let Self { arrived, subscriber } = self;
-        if let Err(error) = Self::begin(py, arrived, &subscriber) {
+        let Self { arrived, busy } = self;
+        let subscriber = Arc::clone(&busy.0);
+        if let Err(error) = Self::begin(py, arrived, busy) {
             subscriber.told(py, &error);
         }
     }
 
-    fn begin(py: Python<'_>, arrived: Arrived, subscriber: &Arc<Subscriber>) -> PyResult<()> {
+    fn begin(py: Python<'_>, arrived: Arrived, busy: Busy) -> PyResult<()> {
+        let subscriber = Arc::clone(&busy.0);
         let Some((event_loop, context)) = subscriber.shared.place(py)? else { return Ok(()) };
         let (message, argument) = subscriber.argument(py, arrived)?;
-        let after = Received { message, subscriber: Arc::clone(subscriber) };
+        let after = Received { message, busy };
         match subscriber.callback.bind(py).call1((argument,)) {
             Ok(value) => {
                 running::run(py, &subscriber.shared, &event_loop, &context, &value, Box::new(after));
@@ -146,7 +180,7 @@ impl Message {
 
 struct Received {
     message: Py<IncomingMessage>,
-    subscriber: Arc<Subscriber>,
+    busy: Busy,
 }
 
 impl After for Received {
@@ -155,6 +189,6 @@ impl After for Received {
     }
 
     fn ended(self: Box<Self>, py: Python<'_>, outcome: PyResult<Bound<'_, PyAny>>) {
-        self.subscriber.ended(py, self.message.get(), outcome.map(drop));
+        self.busy.0.ended(py, self.message.get(), outcome.map(drop));
     }
 }
