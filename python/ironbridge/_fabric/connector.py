@@ -236,16 +236,16 @@ class AmqBrokerConnector:
         why = f": {self._why}" if self._why is not None else ""
         return BrokerUnavailable(f"the broker at {self._native.address} could not be reached within {within} s{why}")
 
-    def close(self, timeout: float = 10.0) -> Awaitable[None]:
+    def close(self, timeout: float | None = None) -> Awaitable[None]:
         """Ends: takes no call any more, lets those that run finish, sends what waits, and says goodbye.
 
         What could not be done in time fails at those who wait for it, and is told to `on_error`. In a forked child it
         does nothing: the connection is the parent's.
 
         Args:
-            timeout: seconds that all this may take.
+            timeout: seconds that all this may take; the option `grace` (10) when not given.
         """
-        grace = settings.seconds("timeout", timeout)
+        grace = self._native.grace if timeout is None else settings.seconds("timeout", timeout)
         loop = self._loop
         if not self.is_open or loop is None or self._process != os.getpid() or loop.is_closed():
             return _engine.Ready(None)
@@ -656,7 +656,8 @@ class AmqBrokerConnector:
 
     def _told_state(self, state: State, why: BaseException | None) -> None:
         self._state = state
-        self._why = why
+        # Why it is away stays known while it is tried again.
+        self._why = why if why is not None or state == "connected" else self._why
         if state == "lost":
             log.warning("%s: the connection to the broker is lost: %s", self.fqn, why)
         elif state == "blocked":
