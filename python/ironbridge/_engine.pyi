@@ -506,6 +506,10 @@ class FabricConnector:
         """Whether the connection stands now."""
 
     @property
+    def grace(self) -> float:
+        """How long `close` takes where nobody says, in seconds."""
+
+    @property
     def on_loop(self) -> bool:
         """Whether this is the thread of the loop that it is attached to."""
 
