@@ -236,7 +236,8 @@ def test_completion_offers_the_services_that_run(serve: Serve, ironbridge: Ironb
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["ps", "--help"], ["call", "-h"], ["stop", "-h"], ["bench", "-h"], ["doctor", "-h"]]
+    "words",
+    [["--help"], ["ps", "--help"], ["call", "-h"], ["stop", "-h"], ["bench", "-h"], ["doctor", "-h"], ["logs", "-h"]],
 )
 def test_every_command_explains_itself(ironbridge: Ironbridge, words: Sequence[str]) -> None:
     shown = ironbridge(*words)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 from harness import RabbitMQ, Relay, lenient, wait_until
-from ironbridge.fabric import AmqBrokerConnector, AmqpHandler, IncomingMessage
+from ironbridge.fabric import AmqpHandler, IncomingMessage
 
-from fabric.inbox import Inbox, Troubles, connector, messages
+from fabric.inbox import Inbox, connector, messages
 
 log = logging.getLogger("shop")
 
@@ -26,9 +26,9 @@ def _own_logger() -> Iterator[None]:
     log.propagate = True
 
 
-def handled(**options: int) -> AmqpHandler:
+def handled(capacity: int = 10_000) -> AmqpHandler:
     """A handler of the logger `shop`."""
-    handler = AmqpHandler(**options)
+    handler = AmqpHandler(capacity=capacity)
     log.addHandler(handler)
     return handler
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ironbridge.cli import bench, call, doctor, hub, ps, show, stop
+from ironbridge.cli import bench, call, doctor, hub, logs, ps, show, stop
 from ironbridge.errors import IronbridgeError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (ps, call, stop, hub, bench, doctor):
+for module in (ps, call, stop, hub, logs, bench, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 

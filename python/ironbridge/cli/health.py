@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import re
 import resource
 import struct
 import sys
@@ -23,6 +24,8 @@ State = Literal["ok", "warning", "problem"]
 _FILES_WANTED = 4096
 _LONGEST_SOCKET = 107
 _F_OFD_SETLK = 37
+# In a URI: behind the user's name.
+_PASSWORD = re.compile(r"(?<=[^:/@]):[^/@]*@|(?<=//):[^/@]*@")
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def open_files() -> Iterator[Finding]:
 
 def settings() -> Iterator[Finding]:
     ours = {name: value for name, value in os.environ.items() if name.startswith("IRONBRIDGE_")}
-    shown = ", ".join(f"{n}={'…' if 'TOKEN' in n else v}" for n, v in sorted(ours.items()))
+    shown = ", ".join(f"{n}={'…' if 'TOKEN' in n else _PASSWORD.sub(':…@', v)}" for n, v in sorted(ours.items()))
     yield Finding("settings", "ok", shown or "no IRONBRIDGE_ variable is set")
 
 

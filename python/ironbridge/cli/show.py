@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
@@ -24,6 +25,10 @@ _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 
 
+# Whoever writes a text that is shown must not be able to drive the terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], right: Sequence[str] = ()) -> None:
     """Prints rows under headings; the columns named in `right` are flush right."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
@@ -41,6 +46,12 @@ def line(text: str, style: str = "") -> None:
     _out.print(Text(text, style=style))
 
 
+def parts(*parts: tuple[str, str]) -> None:
+    """Prints texts beside each other, each in its style; what is empty is left out, and no sign moves the cursor."""
+    shown = (Text(_CONTROL.sub(_escaped, text), style=style) for text, style in parts if text)
+    _out.print(Text(" ").join(shown), soft_wrap=True)
+
+
 def note(text: str) -> None:
     """Says something beside the result, on stderr."""
     _err.print(Text(text, style="dim"), soft_wrap=True)
@@ -49,13 +60,19 @@ def note(text: str) -> None:
 def fail(error: BaseException | str) -> None:
     """Tells a failure on stderr."""
     name = f"{type(error).__name__}: " if isinstance(error, BaseException) else ""
-    _err.print(Text.assemble((name, "bold red"), str(error)))
+    _err.print(Text.assemble((name, "bold red"), str(error)), soft_wrap=True)
 
 
 def as_json(value: object) -> None:
     """Prints a value as JSON on stdout."""
     json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=False, default=repr)
     sys.stdout.write("\n")
+
+
+def as_json_line(value: object) -> None:
+    """Prints a value as JSON on a line of its own, at once."""
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, default=repr) + "\n")
+    sys.stdout.flush()
 
 
 def value(result: object) -> None:
@@ -82,6 +99,10 @@ def micros(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.1f} µs"
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return repr(sign.group())[1:-1]
 
 
 def _plain(value: object) -> Any:
