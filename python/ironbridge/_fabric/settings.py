@@ -45,9 +45,9 @@ def native(
         "time_to_live": time_to_live,
         "discovery_exchange": discovery_exchange or os.environ.get("DISCOVERY_EXCHANGE_NAME") or "msc.discovery",
         "data_suffix": os.environ.get("DATA_EXCHANGE_NAME") or "data",
-        "tls_ca": ca,
-        "tls_cert": certificate,
-        "tls_key": key,
+        "tls_ca": file("tls_ca", ca),
+        "tls_cert": file("tls_cert", certificate),
+        "tls_key": file("tls_key", key),
         "codec": codec,
         "compatible": compatible,
         "workers": min(32, (os.cpu_count() or 1) + 4) if workers is None else count("workers", workers),
@@ -70,6 +70,13 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} is a text, not {value!r}")
     return value
+
+
+def file(name: str, value: object) -> str | Path | None:
+    """A file that may be given."""
+    if value is None or (isinstance(value, (str, Path)) and str(value)):
+        return value
+    raise ConfigurationError(f"{name} is the path of a file, not {value!r}")
 
 
 def headers(value: object) -> dict[str, Any]:
