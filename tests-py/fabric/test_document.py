@@ -52,13 +52,22 @@ def serves(rabbitmq: RabbitMQ, vhost_name: str, servers: int = 1) -> None:
     wait_until(served, what=f"{servers} servers of {MULTIPLY}")
 
 
+def wait_idle(vhost: str, *servers: Program) -> None:
+    """Returns when each has answered, and has nothing more to do: then Ctrl+C finds it where the document expects it."""
+    with connector(vhost, "visitor") as amq:
+        proxy = amq.rpc_proxy("my_project", "my_app", "server_app")
+        for number in range(2 * len(servers)):
+            assert proxy.multiply(x=number, y=2) == 2 * number
+    for server in servers:
+        wait_until(server.waits, what="the server waits")
+
+
 def test_the_client_prints_what_the_server_computed(start: Start, rabbitmq: RabbitMQ, vhost_name: str) -> None:
     with start("server.py") as server:
         serves(rabbitmq, vhost_name)
-        for _ in range(2):
-            with start("client.py") as client:
-                assert client.wait_exit() == 0, client.output
-                assert (client.stdout, client.stderr) == (["result = 35"], [])
+        with start("client.py") as client:
+            assert client.wait_exit() == 0, client.output
+            assert (client.stdout, client.stderr) == (["result = 35"], [])
         assert server.returncode is None
         assert server.output == ""
 
@@ -72,6 +81,7 @@ async def test_ended_the_server_is_gone_at_once(
             await asyncio.to_thread(serves, rabbitmq, vhost_name)
             proxy = await amq.rpc_proxy("my_project", "my_app", "server_app")
             assert await proxy.multiply(x=2, y=3) == 6
+            await asyncio.to_thread(wait_idle, vhost, server)
             server.signal(how)
             assert await asyncio.to_thread(server.wait_exit) == code, server.output
             assert server.output == ""
@@ -81,9 +91,12 @@ async def test_ended_the_server_is_gone_at_once(
         assert refused.value.fate == "rejected"
 
 
-def test_when_one_of_a_clique_ends_the_other_answers(start: Start, rabbitmq: RabbitMQ, vhost_name: str) -> None:
+def test_when_one_of_a_clique_ends_the_other_answers(
+    start: Start, rabbitmq: RabbitMQ, vhost: str, vhost_name: str
+) -> None:
     with start("server.py") as one, start("server.py") as other:
         serves(rabbitmq, vhost_name, 2)
+        wait_idle(vhost, one, other)
         one.interrupt()
         assert one.wait_exit() == 0, one.output
         with start("client.py") as client:
@@ -103,8 +116,9 @@ async def test_the_servers_are_listed_with_no_option_set(
             await asyncio.to_thread(wait_until, lambda: expected in amq.list_services(), what="the server is listed")
             assert amq.list_services("my_project", "server_app") == [expected]
             assert amq.list_services(service_type="client_app") == []
+            await asyncio.to_thread(wait_idle, vhost, server)
             server.interrupt()
-            await asyncio.to_thread(server.wait_exit)
+            assert await asyncio.to_thread(server.wait_exit) == 0, server.output
             await asyncio.to_thread(wait_until, lambda: amq.list_services() == [], what="the server is not listed")
 
 

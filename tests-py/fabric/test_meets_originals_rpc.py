@@ -103,8 +103,8 @@ def test_a_call_that_nobody_serves_is_told_at_once(pair: Pair) -> None:
 
 def test_many_calls_at_once_are_answered_each_by_its_own(pair: Pair) -> None:
     for method in ("echo", "aecho"):
-        given = [{"value": number} for number in range(200)]
-        assert pair.caller.do("calls", pair.server.address, method, given) == list(range(200))
+        given = [{"value": number} for number in range(100)]
+        assert pair.caller.do("calls", pair.server.address, method, given) == list(range(100))
 
 
 def test_different_methods_run_beside_each_other(pair: Pair) -> None:
@@ -132,10 +132,9 @@ def test_callers_of_different_make_get_each_their_own_answer(vhost: str) -> None
 
 # Who dies, who goes on, and who calls.
 CLIQUES: list[tuple[Library, Library, Library]] = [
-    (OURS, ORIGINAL, ORIGINAL),
+    (OURS, ORIGINAL, PATTERN),
     (ORIGINAL, OURS, OURS),
-    (OURS, PATTERN, OURS),
-    (PATTERN, OURS, PATTERN),
+    (PATTERN, OURS, ORIGINAL),
 ]
 
 
