@@ -152,11 +152,12 @@ async def test_files_that_cannot_be_read_are_named(broker: RabbitMQ, authority: 
 
 def test_options_that_contradict_each_other_are_refused_at_once(broker: RabbitMQ, authority: Authority) -> None:
     _, key = authority.issue("till")
-    for uri, files in (
+    cases: list[tuple[str, dict[str, Any]]] = [
         (broker.uri(), {"tls_ca": authority.ca}),
         (f"{broker.uri()}?cafile={authority.ca}", {}),
         (broker.uri(tls=True), {"tls_key": key}),
-    ):
+    ]
+    for uri, files in cases:
         with pytest.raises(ConfigurationError, match=r"amqps://|tls_cert"):
             connector(uri, **files)
     with pytest.raises(ConfigurationError, match="no_verify_ssl"):
