@@ -1,6 +1,7 @@
 """What tests lean on: child programs, private servers, a relay that misbehaves on demand, free ports."""
 
 from harness.certificates import Authority
+from harness.nats import Nats
 from harness.net import free_port
 from harness.processes import Program, lenient, wait_until
 from harness.rabbitmq import RabbitMQ
@@ -13,6 +14,7 @@ __all__ = [
     "UP",
     "Authority",
     "Mosquitto",
+    "Nats",
     "PrivateServer",
     "Program",
     "RabbitMQ",
