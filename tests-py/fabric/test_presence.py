@@ -39,7 +39,8 @@ async def of_other_make(uri: str, exchange: str = "msc.discovery") -> AsyncItera
         discovery = await channel.declare_exchange(exchange, aio_pika.ExchangeType.HEADERS, durable=True)
 
         async def say(name: str, **changed: Any) -> None:
-            told = {"msg_type": "keep_alive", "service_domain": "shop", "service_type": "till", "service_id": name}
+            told: dict[str, Any] = {"msg_type": "keep_alive", "service_domain": "shop", "service_type": "till"}
+            told.update(service_id=name)
             told.update(changed)
             given = {name: value for name, value in told.items() if value != "left out"}
             await discovery.publish(aio_pika.Message(b"", headers=given), "")

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _engine
 from ..errors import ConfigurationError, EndpointNotFound
-from . import marks
+from . import marks, settings
 
 
 class ServiceProxy:
@@ -32,6 +32,12 @@ class ServiceProxy:
         idempotent: bool | None,
         version: str | None,
     ) -> None:
+        if timeout is not None:
+            timeout = settings.seconds("timeout", timeout)
+        if version is not None:
+            # Whether it can be is said here, and not by the first call.
+            version = settings.text("version", version)
+            _engine.FabricMethod(connector, service, "health_check", version=version)
         self._ironbridge = (connector, service, api, timeout, idempotent, version)
         self._offered = None if api is None else _offered(api)
 
