@@ -343,7 +343,7 @@ class AmqBrokerConnector:
         service_id: str,
         service_type: str,
         *,
-        api: type[Api],
+        api: Callable[..., Api],  # a class; said so, mypy takes protocols and abstract ones, too
         version: str | None = None,
         timeout: float | None = None,
         idempotent: bool | None = None,
@@ -354,7 +354,7 @@ class AmqBrokerConnector:
         service_id: str,
         service_type: str,
         *,
-        api: type | None = None,
+        api: Any = None,
         version: str | None = None,
         timeout: float | None = None,
         idempotent: bool | None = None,

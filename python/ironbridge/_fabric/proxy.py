@@ -82,7 +82,7 @@ class ServiceProxy:
             wire_name, function = found
             if idempotent is None:
                 idempotent = marks.options(function).idempotent
-            binder = partial(_bound, _signature(function))
+            binder = partial(_bound, _signature(function, inspect.getattr_static(api, name)))
             name_there = wire_name
         else:
             name_there = name
@@ -118,10 +118,10 @@ def _offered(api: type) -> dict[str, tuple[str, Callable[..., Any]]]:
     return found
 
 
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Without `self`, where it is a plain function of a class."""
+def _signature(function: Callable[..., Any], raw: object) -> inspect.Signature:
+    """Without `self`, where it is a plain function of a class; `raw` is what stands in the class."""
     signature = inspect.signature(function)
-    if inspect.ismethod(function):
+    if inspect.ismethod(function) or isinstance(raw, staticmethod):
         return signature
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
