@@ -7,13 +7,14 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
-use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions};
+use lapin::options::BasicConsumeOptions;
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Consumer};
+use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
@@ -21,7 +22,7 @@ use super::context::Context;
 use super::error::classify;
 use super::link::Link;
 use super::presence::Roster;
-use super::publishing::{InFlight, Message, Outcome};
+use super::publishing::Message;
 use super::wire::{self, Kind};
 use crate::core::deadline::Deadline;
 use crate::core::done::Done;
@@ -101,6 +102,8 @@ impl Calls {
             deadlines: BTreeSet::new(),
             unsent: VecDeque::new(),
             looked: Instant::now(),
+            look: fate::LOOK,
+            asks: None,
             asking: Arc::default(),
             back: Instant::now(),
             later: Vec::new(),
@@ -157,7 +160,16 @@ struct Waiting {
     /// It was sent before, and may have run.
     is_repeat: bool,
     begun: Instant,
+    /// As long as it may not have been written.
+    sending: Option<Sending>,
 }
+
+type Sending = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+
+/// After a call was sent, so long until it is looked whether it came back; and then so often, for a moment.
+const FIRST_RETURNS: Duration = Duration::from_millis(3);
+const LATER_RETURNS: Duration = Duration::from_millis(20);
+const RETURNS_FOR: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -171,7 +183,6 @@ enum Progress {
 struct Up {
     channel: Channel,
     replies: Consumer,
-    in_flight: InFlight,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
@@ -193,6 +204,10 @@ pub(crate) struct Caller {
     unsent: VecDeque<u64>,
     /// When it was last asked whether those that are slow to answer are there at all.
     looked: Instant,
+    /// How soon that is asked again.
+    look: Duration,
+    /// When it is looked for calls that came back.
+    asks: Option<Instant>,
     /// What is asked on, unless it is being asked.
     asking: Arc<tokio::sync::Mutex<Option<Channel>>>,
     /// When the channel was opened last.
@@ -213,7 +228,7 @@ impl Caller {
         let mut closing = self.link.clone();
         let mut opening: Opening = Box::pin(open(self.link.clone()));
         let mut up: Option<Up> = None;
-        let mut timer = Box::pin(tokio::time::sleep(std::time::Duration::from_secs(3600)));
+        let mut timer = Box::pin(tokio::time::sleep(Duration::from_secs(3600)));
         loop {
             self.set(&mut timer);
             let failed = tokio::select! {
@@ -224,7 +239,6 @@ impl Caller {
                         self.replied(*delivery);
                         self.replied_too(&mut up)
                     }
-                    Event::Outcome(number, outcome) => self.confirmed(number, outcome),
                     Event::Failed(error) => Some(error),
                 },
                 taken = self.arriving.recv_many(&mut commands, BATCH) => {
@@ -250,19 +264,25 @@ impl Caller {
                     None => break,
                 },
                 () = &mut timer => {
+                    if let Some(up) = &up
+                        && self.asks.is_some_and(|asks| asks <= Instant::now())
+                    {
+                        self.take_returned(up);
+                    }
                     self.expire();
                     self.look_after();
                     None
                 }
             };
+            let failed = match (failed, &up) {
+                (None, Some(up)) => self.send_waiting(up).await,
+                (failed, _) => failed,
+            };
             if let Some(error) = failed {
-                if let Some(mut old) = up.take() {
-                    self.lost(&mut old, &error).await;
+                if let Some(old) = up.take() {
+                    self.lost(&old, &error).await;
                 }
                 opening = Box::pin(open_again(Arc::clone(&self.context), self.link.clone()));
-            }
-            if let Some(up) = &mut up {
-                self.send_waiting(up).await;
             }
         }
         self.end();
@@ -270,9 +290,10 @@ impl Caller {
 
     /// What wakes the loop next: a deadline, or the look after those that are slow.
     fn set(&self, timer: &mut Pin<Box<Sleep>>) {
-        let look = (!self.waiting.is_empty()).then(|| self.looked + fate::LOOK);
+        let look = (!self.waiting.is_empty()).then(|| self.looked + self.look);
         let first = self.deadlines.first().map(|(deadline, _)| *deadline);
-        let Some(due) = [look, first].into_iter().flatten().min() else { return };
+        let asks = self.asks.filter(|_| !self.waiting.is_empty());
+        let Some(due) = [look, first, asks].into_iter().flatten().min() else { return };
         let due = tokio::time::Instant::from_std(due);
         if timer.deadline() != due {
             timer.as_mut().reset(due);
@@ -319,13 +340,17 @@ impl Caller {
                 sent: None,
                 is_repeat: false,
                 begun: Instant::now(),
+                sending: None,
             },
         );
         self.unsent.push_back(number);
     }
 
     /// Sends those that wait, in their order.
-    async fn send_waiting(&mut self, up: &mut Up) {
+    ///
+    /// # Errors
+    /// Why the channel has failed.
+    async fn send_waiting(&mut self, up: &Up) -> Option<lapin::Error> {
         while let Some(number) = self.unsent.pop_front() {
             let Some(exchange) = self.waiting.get(&number).map(|waiting| &waiting.target.exchange) else {
                 continue;
@@ -341,10 +366,21 @@ impl Caller {
             if waiting.progress == Progress::Given {
                 continue;
             }
+            let mut sending: Sending = Box::pin(wire::send(up.channel.clone(), Arc::clone(&waiting.message)));
+            // The first step hands its frames over; that it was written is looked at only if the channel fails.
+            match futures_util::poll!(&mut sending) {
+                Poll::Ready(Err(error)) => {
+                    self.unsent.push_front(number);
+                    return Some(error);
+                }
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => waiting.sending = Some(sending),
+            }
             waiting.progress = Progress::Given;
             waiting.sent = Some(Instant::now());
-            up.in_flight.publish(&up.channel, number, &waiting.message).await;
+            self.asks.get_or_insert_with(|| Instant::now() + FIRST_RETURNS);
         }
+        None
     }
 
     /// Has an exchange made ready, beside the calls.
@@ -359,20 +395,18 @@ impl Caller {
         });
     }
 
-    fn confirmed(&mut self, number: u64, outcome: Outcome) -> Option<lapin::Error> {
-        match outcome {
-            Outcome::Confirmed => {}
-            Outcome::Returned => self.returned(number),
-            Outcome::Refused => {
-                let text = "the broker did not take the call (basic.nack): a queue is full";
-                self.finish(number, Err(Error::new(Code::Overloaded, text).with_fate(Fate::Rejected)));
-            }
-            Outcome::Failed { error, was_written } => {
-                self.unconfirmed(number, was_written);
-                return Some(error);
+    /// Calls that came back, since nobody serves them. lapin keeps them until it is asked, and wakes nobody.
+    fn take_returned(&mut self, up: &Up) {
+        if let Some(Ok(messages)) = up.channel.wait_for_confirms().now_or_never() {
+            for message in messages {
+                let id = message.delivery.properties.correlation_id().as_ref();
+                if let Some(number) = id.and_then(wire::number) {
+                    self.returned(number);
+                }
             }
         }
-        None
+        let recent = |waiting: &Waiting| waiting.sent.is_some_and(|sent| sent.elapsed() < RETURNS_FOR);
+        self.asks = self.waiting.values().any(recent).then(|| Instant::now() + LATER_RETURNS);
     }
 
     /// Further replies that are here already.
@@ -423,10 +457,15 @@ impl Caller {
     }
 
     /// The channel has failed.
-    async fn lost(&mut self, up: &mut Up, error: &lapin::Error) {
-        while let Some((number, outcome)) = up.in_flight.settled(number_of).await {
-            if let Outcome::Failed { was_written, .. } = outcome {
-                self.unconfirmed(number, was_written);
+    async fn lost(&mut self, up: &Up, error: &lapin::Error) {
+        self.take_returned(up);
+        // lapin says now which of them were never written.
+        self.context.pause().await;
+        for waiting in self.waiting.values_mut() {
+            if let Some(sending) = waiting.sending.take()
+                && let Some(Err(_)) = sending.now_or_never()
+            {
+                waiting.progress = Progress::Unsent;
             }
         }
         let (told, _) = classify(error, "a call", &self.context.config.address);
@@ -456,13 +495,6 @@ impl Caller {
             .map(|(number, _)| *number)
     }
 
-    /// The channel failed before the broker confirmed it. One that was never written can be sent again.
-    fn unconfirmed(&mut self, number: u64, was_written: bool) {
-        if !was_written && let Some(waiting) = self.waiting.get_mut(&number) {
-            waiting.progress = Progress::Unsent;
-        }
-    }
-
     /// The link is closed.
     fn end(mut self) {
         self.arriving.close();
@@ -487,28 +519,18 @@ impl std::fmt::Display for Target {
     }
 }
 
-fn number_of(envelope: &BasicProperties) -> Option<u64> {
-    wire::number(envelope.correlation_id().as_ref()?)
-}
-
 /// What a channel brings.
 enum Event {
     Reply(Box<Delivery>),
-    Outcome(u64, Outcome),
     Failed(lapin::Error),
 }
 
 async fn next(up: &mut Option<Up>) -> Event {
     let Some(up) = up else { return std::future::pending().await };
-    let idle = up.in_flight.is_empty();
-    tokio::select! {
-        biased;
-        reply = up.replies.next() => match reply {
-            Some(Ok(delivery)) => Event::Reply(Box::new(delivery)),
-            Some(Err(error)) => Event::Failed(error),
-            None => Event::Failed(wire::ended()),
-        },
-        Some((number, outcome)) = up.in_flight.next(number_of), if !idle => Event::Outcome(number, outcome),
+    match up.replies.next().await {
+        Some(Ok(delivery)) => Event::Reply(Box::new(delivery)),
+        Some(Err(error)) => Event::Failed(error),
+        None => Event::Failed(wire::ended()),
     }
 }
 
@@ -526,10 +548,9 @@ async fn open_again(context: Arc<Context>, link: Link) -> Option<lapin::Result<U
 }
 
 async fn consume(channel: Channel) -> lapin::Result<Up> {
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
     let tag = ShortString::from("replies");
     let replies =
         channel.basic_consume(wire::REPLY_QUEUE.into(), tag, options, FieldTable::default()).await?;
-    Ok(Up { channel, replies, in_flight: InFlight::default() })
+    Ok(Up { channel, replies })
 }

@@ -4,11 +4,12 @@
 mod request;
 mod setup;
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
 use lapin::{Channel, Consumer};
@@ -153,13 +154,17 @@ struct Up {
     arrivals: Arrivals,
     ledger: Ledger,
     /// Answers that are not written yet; then their calls are acknowledged.
-    answers: FuturesUnordered<Answering>,
+    answers: VecDeque<(u64, Answering)>,
     /// Says that this server leaves, and still answers.
     leaving: Option<Consumer>,
 }
 
-/// An answer on its way; its call, and whether it was written.
-type Answering = Pin<Box<dyn Future<Output = (u64, lapin::Result<()>)> + Send>>;
+/// An answer on its way, and whether it was written.
+type Answering = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+
+/// So long after an answer it is looked whether it was written, unless something else happens before. Being woken for
+/// each would cost more than the rest of an answer.
+const WRITTEN: Duration = Duration::from_millis(2);
 
 type Opening = Pin<Box<dyn Future<Output = Option<lapin::Result<Up>>> + Send>>;
 
@@ -209,15 +214,11 @@ impl Server {
                     }
                     None
                 }
-                event = next(&mut up) => match (event, &mut up) {
-                    (Event::Written(tag), Some(up)) => {
-                        up.written(tag);
-                        None
-                    }
-                    (Event::Arrived(item), Some(up)) => self.arrived(item, up).await,
-                    (Event::Failed(error), _) => Some(error),
-                    (_, None) => None,
+                item = next(&mut up) => match &mut up {
+                    Some(up) => self.arrived(item, up).await,
+                    None => None,
                 },
+                () = tokio::time::sleep(WRITTEN), if up.as_ref().is_some_and(|up| !up.answers.is_empty()) => None,
                 opened = next_opened(&mut opening) => {
                     opening = None;
                     match opened {
@@ -238,6 +239,7 @@ impl Server {
                     None
                 }
             };
+            let failed = failed.or_else(|| up.as_mut().and_then(|up| up.look().err()));
             if let Some(error) = failed {
                 up = None;
                 if !self.will_try_again(&error) {
@@ -396,25 +398,27 @@ impl Up {
     }
 
     fn answer(&mut self, tag: u64, message: Message) {
-        let channel = self.channel.clone();
-        let mut answer = Box::pin(async move {
-            let written = wire::publish(&channel, &message).await;
-            (tag, written)
-        });
+        let mut answer: Answering = Box::pin(wire::send(self.channel.clone(), Arc::new(message)));
         // The first step hands its frames over.
-        if let Some((tag, Ok(()))) = answer.as_mut().now_or_never() {
+        if let Some(Ok(())) = answer.as_mut().now_or_never() {
             self.ledger.done(tag);
         } else {
-            self.answers.push(answer);
+            self.answers.push_back((tag, answer));
         }
     }
 
-    /// An answer is written, and further ones may be.
-    fn written(&mut self, tag: u64) {
-        self.ledger.done(tag);
-        while let Some(Some((tag, Ok(())))) = self.answers.next().now_or_never() {
-            self.ledger.done(tag);
+    /// Looks which answers have been written: in the order in which they were sent.
+    ///
+    /// # Errors
+    /// Why the channel has failed.
+    fn look(&mut self) -> lapin::Result<()> {
+        while let Some((tag, answer)) = self.answers.front_mut() {
+            let Some(written) = answer.as_mut().now_or_never() else { break };
+            written?;
+            self.ledger.done(*tag);
+            self.answers.pop_front();
         }
+        Ok(())
     }
 
     /// Acknowledges what is answered.
@@ -426,24 +430,10 @@ impl Up {
     }
 }
 
-/// What a channel brings.
-enum Event {
-    /// The answer of this call has left.
-    Written(u64),
-    Arrived(Item),
-    Failed(lapin::Error),
-}
-
-async fn next(up: &mut Option<Up>) -> Event {
-    let Some(up) = up else { return std::future::pending().await };
-    let idle = up.answers.is_empty();
-    tokio::select! {
-        biased;
-        Some((tag, written)) = up.answers.next(), if !idle => match written {
-            Ok(()) => Event::Written(tag),
-            Err(error) => Event::Failed(error),
-        },
-        item = up.arrivals.next() => Event::Arrived(item),
+async fn next(up: &mut Option<Up>) -> Item {
+    match up {
+        Some(up) => up.arrivals.next().await,
+        None => std::future::pending().await,
     }
 }
 

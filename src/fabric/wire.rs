@@ -2,8 +2,8 @@
 //!
 //! Observed with amqp-fabric 0.2.3 and aio-pika 10.2.1; the properties and their values are in docs/fabric.md.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use lapin::message::Delivery;
@@ -158,6 +158,11 @@ pub(crate) async fn publish(channel: &Channel, message: &Message) -> lapin::Resu
     let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
     let (exchange, key) = (message.exchange.clone(), message.routing_key.clone());
     channel.basic_publish(exchange, key, options, &message.body, message.properties.clone()).await.map(drop)
+}
+
+/// The same with what it needs.
+pub(crate) async fn send(channel: Channel, message: Arc<Message>) -> lapin::Result<()> {
+    publish(&channel, &message).await
 }
 
 /// The error of a stream of messages that has ended without one.

@@ -13,9 +13,12 @@ use crate::fabric::context::Context;
 use crate::fabric::link::Link;
 use crate::fabric::names;
 
-/// A call that was not answered for so long has it asked whether its service is still there; so often, since a server
-/// that dies may soon be followed by another, which knows nothing of the call.
-pub(super) const LOOK: Duration = Duration::from_millis(250);
+/// A call that was not answered for so long has it asked whether its service is still there; so often at first, since
+/// a server that dies may soon be followed by another, which knows nothing of the call.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+/// While all calls are older than so many looks, it is asked more rarely, down to the last.
+const YOUNG: u32 = 50;
+const RAREST_LOOK: Duration = Duration::from_secs(1);
 /// After a lost connection, services need this long at most to be back.
 const SETTLING: Duration = Duration::from_secs(3);
 /// How long a question to the broker may take.
@@ -75,10 +78,12 @@ impl Caller {
     /// its queues along, and what waits in them: no answer will come.
     pub(super) fn look_after(&mut self) {
         let now = Instant::now();
-        if now.duration_since(self.looked) < LOOK {
+        if now.duration_since(self.looked) < self.look {
             return;
         }
         self.looked = now;
+        let youngest = self.waiting.values().map(|waiting| now.duration_since(waiting.begun)).min();
+        self.look = (youngest.unwrap_or_default() / YOUNG).clamp(LOOK, RAREST_LOOK);
         self.unsent.extend(self.later.drain(..));
         let slow = self.waiting.values().filter(|waiting| {
             waiting.progress == Progress::Given
