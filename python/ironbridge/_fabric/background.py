@@ -32,7 +32,11 @@ class Background:
 
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
 
+    def end(self) -> None:
+        """On the loop's thread: it ends, and what still runs on it."""
+        self._ended.set()
+
     def stop(self, timeout: float) -> None:
-        """Ends the loop, and what still runs on it, within so many seconds."""
-        self.loop.call_soon_threadsafe(self._ended.set)
+        """On another thread: the same, and waits for it, for so many seconds."""
+        self.loop.call_soon_threadsafe(self.end)
         self._thread.join(timeout)

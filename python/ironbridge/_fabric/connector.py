@@ -250,7 +250,12 @@ class AmqBrokerConnector:
         if not self.is_open or loop is None or self._process != os.getpid() or loop.is_closed():
             return _engine.Ready(None)
         if self._native.on_loop:
-            return asyncio.ensure_future(self._ended(grace), loop=loop)
+            ending = asyncio.ensure_future(self._ended(grace), loop=loop)
+            background, self._background = self._background, None
+            if background is not None:
+                end = background.end
+                ending.add_done_callback(lambda _: end())
+            return ending
         asyncio.run_coroutine_threadsafe(self._ended(grace), loop).result()
         background, self._background = self._background, None
         if background is not None:
