@@ -17,7 +17,7 @@ from ..compat import installed as is_compat
 from ..errors import ConfigurationError, IronbridgeError, ServiceAlreadyExists
 from . import marks, settings
 from .background import Background
-from .errors import BrokerUnavailable, IdentityError
+from .errors import BrokerUnavailable
 from .logging_handler import AmqpHandler, unsent
 from .proxy import ServiceProxy
 from .subscription import Subscription
@@ -30,7 +30,6 @@ log = logging.getLogger("ironbridge.fabric")
 _OPEN_TIMEOUT = 30.0
 # What the engine calls the sending of log records.
 _RECORDS = "publishing log records"
-_PARTS = ("service_domain ", "service_type ", "service_id ")
 
 
 class AmqBrokerConnector:
@@ -96,6 +95,8 @@ class AmqBrokerConnector:
     ) -> None:
         self._identity = (service_domain, service_type, service_id)
         self._version = service_version
+        settings.hook("on_state", on_state)
+        settings.hook("on_error", on_error)
         self._hooks = (on_state, on_error)
         self._state: State = "new"
         self._why: BaseException | None = None
@@ -127,12 +128,7 @@ class AmqBrokerConnector:
         self._native = self._made()
 
     def _made(self) -> _engine.FabricConnector:
-        try:
-            return _engine.FabricConnector(self._setup, self._bounds, self._told_state, self._told_error)
-        except ConfigurationError as error:
-            if str(error).startswith(_PARTS):
-                raise IdentityError(str(error)) from None
-            raise
+        return _engine.FabricConnector(self._setup, self._bounds, self._told_state, self._told_error)
 
     @property
     def domain(self) -> str:
@@ -385,12 +381,7 @@ class AmqBrokerConnector:
             settings.part("service_id", service_id),
         )
         proxy = ServiceProxy(self._native, service, api, timeout, idempotent, version)
-        try:
-            proxy._begun = self._native.prepare(*service)
-        except ConfigurationError as error:
-            if str(error).startswith(_PARTS):
-                raise IdentityError(str(error)) from None
-            raise
+        proxy._begun = self._native.prepare(*service)
         return proxy
 
     # ---- who is there --------------------------------------------------------------------------------------
@@ -558,7 +549,7 @@ class AmqBrokerConnector:
             "name": settings.text("subscriber_name", subscriber_name),
             "headers": settings.headers(headers),
             "any": match == "any",
-            "domain": self.domain if domain is None else domain,
+            "domain": self.domain if domain is None else settings.part("domain", domain),
             "durable": bool(durable),
             "ack": ack,
             "prefetch": None if prefetch is None else settings.count("prefetch", prefetch),

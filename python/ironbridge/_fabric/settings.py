@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,26 +44,37 @@ def native(
         "version": None if version is None else text("service_version", version),
         "keep_alive": keep_alive,
         "time_to_live": time_to_live,
-        "discovery_exchange": discovery_exchange or os.environ.get("DISCOVERY_EXCHANGE_NAME") or "msc.discovery",
+        "discovery_exchange": text(
+            "discovery_exchange", discovery_exchange or os.environ.get("DISCOVERY_EXCHANGE_NAME") or "msc.discovery"
+        ),
         "data_suffix": os.environ.get("DATA_EXCHANGE_NAME") or "data",
         "tls_ca": file("tls_ca", ca),
         "tls_cert": file("tls_cert", certificate),
         "tls_key": file("tls_key", key),
-        "codec": codec,
+        "codec": text("codec", codec),
         "compatible": compatible,
         "workers": min(32, (os.cpu_count() or 1) + 4) if workers is None else count("workers", workers),
     }
 
 
+_PART = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
 def part(name: str, value: object) -> str:
-    """A part of an identity. Its letters are the engine's to look at; what it is, is looked at here.
+    """A part of an identity, or a domain.
 
     Raises:
-        IdentityError: it is no text.
+        IdentityError: it cannot be.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _PART.fullmatch(value):
         raise IdentityError(f"{name} is a text of 1 to 63 of A-Z, a-z, 0-9, - and _, not {value!r}")
     return value
+
+
+def hook(name: str, value: object) -> None:
+    """A function that may be given."""
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name} is a function, not {value!r}")
 
 
 def text(name: str, value: object) -> str:
@@ -130,6 +142,8 @@ def bounds(given: Mapping[str, float] | None, **named: float | None) -> dict[str
     if "MAX_DISCOVERY_CACHE_ENTRIES" in os.environ:
         found["max_services"] = _number("MAX_DISCOVERY_CACHE_ENTRIES", 0.0)
     found.update({name: float(value) for name, value in named.items() if value is not None})
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigurationError(f"options is a dict of bounds by their names, not {given!r}")
     for name, value in (given or {}).items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ConfigurationError(f"options[{name!r}] is a number, not {value!r}")
