@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from harness import RabbitMQ
+from harness import RabbitMQ, wait_until
 from ironbridge.fabric import AbstractServiceApi, AmqpHandler, PayloadError, ServiceUnavailable
 
 from fabric.inbox import bodies, connector, messages
@@ -54,6 +55,16 @@ async def test_all_headers_must_match_or_any_is_enough(vhost: str) -> None:
         assert await everything.came(6) == [b"both", b"one", b"lacks", b"none", b"bare", b"end"]
         assert await all_of.came(2) == [b"both", b"end"]
         assert await any_of.came(4) == [b"both", b"one", b"lacks", b"end"]
+
+
+async def test_a_header_may_say_how_to_match_as_programs_of_other_make_do(vhost: str) -> None:
+    inbox = bodies()
+    async with connector(vhost) as amq:
+        await amq.subscribe_data("reader", {"x-match": "any", "colour": "red", "size": 1}, inbox)
+        await amq.publish_data(b"one", {"colour": "red", "size": 2})
+        await amq.publish_data(b"none", {"colour": "blue"})
+        await amq.publish_data(b"both", {"colour": "red", "size": 1})
+        assert await inbox.came(2) == [b"one", b"both"]
 
 
 async def test_who_published_is_a_header_that_can_be_matched(vhost: str) -> None:
@@ -183,8 +194,9 @@ async def test_domains_at_one_broker_never_meet(vhost: str) -> None:
         for name, amq in both.items():
             assert await data[name].came(10) == [b"%s %d" % (name.encode(), number) for number in range(10)]
             assert await logs[name].came() == [b'"%s"' % name.encode()]
-            assert amq.list_services() == [{"domain": name, "type": "till", "id": "one"}]
+            await asyncio.to_thread(wait_until, lambda amq=amq: len(amq.list_services("*")) == 2)
             assert [one["domain"] for one in amq.list_services("*")] == ["bank", "shop"]
+            assert amq.list_services() == [{"domain": name, "type": "till", "id": "one"}]
             proxy = await amq.rpc_proxy(name, "one", "till")
             assert await proxy.say() == name
 

@@ -91,6 +91,16 @@ async def test_no_more_messages_are_open_than_prefetch_says(vhost: str, rabbitmq
         await began.came(10)
 
 
+async def test_an_option_says_how_many_where_a_subscription_does_not(vhost: str, rabbitmq: RabbitMQ) -> None:
+    inbox = messages()
+    async with connector(vhost, options={"subscription_prefetch": 2}) as amq:
+        await amq.subscribe_data("reader", {}, inbox, ack="manual")
+        await asyncio.gather(*(amq.publish_data(b"%d" % number, {}) for number in range(5)))
+        await inbox.came(2)
+        queue = rabbitmq.queues(vhost.rpartition("/")[2])["shop.data.reader"]
+        assert (queue["messages_ready"], queue["messages_unacknowledged"]) == (3, 2)
+
+
 async def test_a_slow_callback_holds_up_no_other_of_its_group(vhost: str) -> None:
     blocked, quick, may_end = threading.Event(), bodies(), threading.Event()
 

@@ -148,6 +148,7 @@ async def test_while_the_broker_is_away_the_newest_wait_and_the_loss_is_told(vho
             assert (amq.stats()["logs_waiting"], amq.stats()["logs_dropped"]) == (5, 7)
             relay.welcome()
             came = await inbox.came(7)
+            await asyncio.to_thread(wait_until, lambda: amq.stats()["logs_waiting"] == 0)
             log.info("there again")
             assert (await inbox.came(8))[-1].json() == "there again"
             told = [message for message in came[1:] if message.headers["logger"] == "ironbridge.fabric"]
