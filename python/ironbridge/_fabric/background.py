@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_LAST = 1.0
+
 
 class Background:
-    """A loop that runs until it is stopped."""
+    """A loop that runs until it is stopped, or until the program ends."""
 
     def __init__(self, name: str) -> None:
         self._runner = asyncio.Runner()
@@ -19,10 +22,13 @@ class Background:
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+        # The interpreter ends threads that still run Python by tearing down their stacks: not this one's.
+        atexit.register(self.stop, _LAST)
 
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._ended.wait())
+        atexit.unregister(self.stop)
 
     def do(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop's thread, and waits for it."""
@@ -38,5 +44,8 @@ class Background:
 
     def stop(self, timeout: float) -> None:
         """On another thread: the same, and waits for it, for so many seconds."""
-        self.loop.call_soon_threadsafe(self.end)
+        try:
+            self.loop.call_soon_threadsafe(self.end)
+        except RuntimeError:
+            pass  # it has ended already
         self._thread.join(timeout)
