@@ -7,26 +7,17 @@ import asyncio
 from typing import Any
 
 import pytest
-from harness import RabbitMQ, wait_until
+from harness import RabbitMQ
 from ironbridge.fabric import ConfigurationError, IncomingMessage
 
 from fabric.inbox import Troubles, bodies, connector, messages
+from fabric.queues import waiting
 
 
 @pytest.fixture(autouse=True)
 def _counted_often(rabbitmq: RabbitMQ) -> None:
     """A durable queue counts its messages every five seconds, unless it is told otherwise."""
     rabbitmq.eval("application:set_env(rabbit, quorum_tick_interval, 20)")
-
-
-async def waiting(rabbitmq: RabbitMQ, uri: str, queue: str, count: int) -> None:
-    """Waits until so many messages are in a queue, open or not."""
-    vhost = uri.rpartition("/")[2]
-
-    def found() -> bool:
-        return bool(rabbitmq.queues(vhost).get(queue, {}).get("messages") == count)
-
-    await asyncio.to_thread(wait_until, found, 20, f"{count} messages in {queue}")
 
 
 async def test_messages_wait_while_a_durable_subscriber_is_away(vhost: str) -> None:

@@ -96,7 +96,7 @@ async def test_what_a_frame_does_not_hold_is_refused_and_everything_else_goes_on
     troubles, inbox = Troubles(), bodies()
     async with connector(vhost, on_error=troubles, on_state=states.append) as amq:
         await amq.subscribe_data("reader", {}, inbox)
-        await amq.publish_data(b"fits", {"big": "x" * 129_000})
+        await amq.publish_data(b"fits", {"big": "x" * 127_000})
         for size in range(130_960, 131_080, 20):
             with pytest.raises(PayloadError, match="131072"):
                 await amq.publish_data(b"", {"big": "x" * size})
