@@ -95,9 +95,10 @@ class AmqBrokerConnector:
     ) -> None:
         self._identity = (service_domain, service_type, service_id)
         self._version = service_version
-        settings.hook("on_state", on_state)
-        settings.hook("on_error", on_error)
         self._hooks = (on_state, on_error)
+        for name, hook in zip(("on_state", "on_error"), self._hooks, strict=True):
+            if hook is not None:
+                settings.function(name, hook)
         self._state: State = "new"
         self._why: BaseException | None = None
         self._background: Background | None = None
@@ -435,16 +436,20 @@ class AmqBrokerConnector:
             service_domain: of this domain; the own one when not given, `"*"` for all.
             service_type: of this type.
             service_id: of this id.
+
+        Raises:
+            ConfigurationError: the callback is no function, or what is wanted is no text.
         """
-        domain = self.domain if service_domain is None else service_domain
+        settings.function("callback", callback)
+        domain = self.domain if service_domain is None else settings.text("service_domain", service_domain)
         native, begun = self._native.subscribe_keep_alives(
             callback,
             self._on_loop(callback),
             None if domain == "*" else domain,
-            service_type,
-            service_id,
+            settings.wanted("service_type", service_type),
+            settings.wanted("service_id", service_id),
         )
-        return Subscription(subscriber_name, native, begun)
+        return Subscription(settings.text("subscriber_name", subscriber_name), native, begun)
 
     # ---- data ----------------------------------------------------------------------------------------------
 
@@ -543,8 +548,7 @@ class AmqBrokerConnector:
             )
         if replay is not None and stream is None:
             raise ConfigurationError("replay needs a stream: see retain_data")
-        if not callable(callback):
-            raise ConfigurationError(f"callback is a function, not {callback!r}")
+        settings.function("callback", callback)
         given: _engine._FabricSubscribed = {
             "name": settings.text("subscriber_name", subscriber_name),
             "headers": settings.headers(headers),
@@ -602,6 +606,8 @@ class AmqBrokerConnector:
 
     def init_logging_handler(self, handler: AmqpHandler) -> Awaitable[None]:
         """Has a handler's records sent to the broker, those that it has kept so far, too."""
+        if not isinstance(handler, AmqpHandler):
+            raise ConfigurationError(f"handler is an AmqpHandler, not {handler!r}")
         handler.bind_connector(self)
         return _engine.Ready(None)
 
@@ -624,15 +630,16 @@ class AmqBrokerConnector:
             service_id: of services of this id.
 
         Raises:
-            ConfigurationError: it is none of the five usual levels.
+            ConfigurationError: the level is none of the five usual ones, or another argument cannot be.
         """
+        settings.function("callback", callback)
         native, begun = self._native.follow_logs(
             callback,
             self._on_loop(callback),
             self.domain if domain is None else settings.part("domain", domain),
             None if level is None else settings.level(level),
-            service_type,
-            service_id,
+            settings.wanted("service_type", service_type),
+            settings.wanted("service_id", service_id),
         )
         return Subscription("log records", native, begun)
 

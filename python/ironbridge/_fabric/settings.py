@@ -71,9 +71,14 @@ def part(name: str, value: object) -> str:
     return value
 
 
-def hook(name: str, value: object) -> None:
-    """A function that may be given."""
-    if value is not None and not callable(value):
+def wanted(name: str, value: object) -> str | None:
+    """What is looked for in others; they may be of other make, and called otherwise than ours can be."""
+    return None if value is None else text(name, value)
+
+
+def function(name: str, value: object) -> None:
+    """What is called."""
+    if not callable(value):
         raise ConfigurationError(f"{name} is a function, not {value!r}")
 
 
