@@ -123,6 +123,26 @@ def test_the_environment_is_looked_at_as_well(monkeypatch: pytest.MonkeyPatch) -
         connector(SOMEWHERE)
 
 
+async def test_what_is_looked_for_and_who_is_called_back_are_looked_at(vhost: str) -> None:
+    wrong: Any
+    async with connector(vhost) as amq:
+        for wrong in (None, "print", 3):
+            with pytest.raises(ConfigurationError, match="callback"):
+                amq.subscribe_service_keepalives("watcher", wrong)
+            with pytest.raises(ConfigurationError, match="callback"):
+                amq.follow_logs(wrong)
+            with pytest.raises(ConfigurationError, match="handler"):
+                amq.init_logging_handler(wrong)
+        with pytest.raises(ConfigurationError, match="subscriber_name"):
+            amq.subscribe_service_keepalives(wrong, print)
+        for name in ("service_domain", "service_type", "service_id"):
+            with pytest.raises(ConfigurationError, match=name):
+                amq.subscribe_service_keepalives("watcher", print, **{name: wrong})
+        for name in ("service_type", "service_id", "level"):
+            with pytest.raises(ConfigurationError, match=name):
+                amq.follow_logs(bodies(), **{name: wrong})
+
+
 async def raises(
     kind: type[IronbridgeError], told: str, amq: AmqBrokerConnector, within: float = 60
 ) -> IronbridgeError:

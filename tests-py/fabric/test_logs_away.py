@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -124,6 +125,27 @@ def test_a_program_without_a_loop_logs_over_the_broker(vhost: str) -> None:
         threading_say("from another")
         assert inbox.wait(2) == ["from the main thread", "from another"]
     log.info("after the end")
+
+
+def test_a_forked_child_logs_without_harm(vhost: str) -> None:
+    """It has no connection: its records are kept, and the parent's go on."""
+    inbox, handler = texts(), handled(capacity=5)
+    with connector(vhost) as amq:
+        amq.follow_logs(inbox)
+        amq.init_logging_handler(handler)
+        log.info("before")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for _ in range(20):
+                    log.info("of the child")
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        log.info("after")
+        assert inbox.wait(2) == ["before", "after"]
 
 
 async def test_while_the_broker_is_away_the_newest_wait_and_the_loss_is_told(vhost: str, rabbitmq: RabbitMQ) -> None:

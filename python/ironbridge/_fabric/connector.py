@@ -441,6 +441,7 @@ class AmqBrokerConnector:
             ConfigurationError: the callback is no function, or what is wanted is no text.
         """
         settings.function("callback", callback)
+        name = settings.text("subscriber_name", subscriber_name)
         domain = self.domain if service_domain is None else settings.text("service_domain", service_domain)
         native, begun = self._native.subscribe_keep_alives(
             callback,
@@ -449,7 +450,7 @@ class AmqBrokerConnector:
             settings.wanted("service_type", service_type),
             settings.wanted("service_id", service_id),
         )
-        return Subscription(settings.text("subscriber_name", subscriber_name), native, begun)
+        return Subscription(name, native, begun)
 
     # ---- data ----------------------------------------------------------------------------------------------
 
