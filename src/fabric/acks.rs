@@ -1,11 +1,18 @@
 //! Which deliveries of a channel are settled: those without a gap before them are acknowledged by one frame.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The deliveries of one channel that are not settled at the broker yet, in the order of their tags.
+///
+/// The broker numbers them from 1 on. Those of several consumers may arrive here out of order, and what has not arrived
+/// must not be acknowledged with what has.
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: VecDeque<Open>,
+    /// All up to this tag have arrived,
+    complete: u64,
+    /// and these.
+    beyond: BTreeSet<u64>,
     /// How many of them are not done.
     undone: usize,
     /// Tags done since the last flush that had something before them.
@@ -28,10 +35,19 @@ pub struct Ack {
 }
 
 impl Ledger {
-    /// A delivery has come. Tags of a channel only grow.
+    /// A delivery has come.
     pub fn arrived(&mut self, tag: u64) {
-        self.open.push_back(Open { tag, done: false });
+        let open = Open { tag, done: false };
+        if self.open.back().is_none_or(|last| last.tag < tag) {
+            self.open.push_back(open);
+        } else if let Err(place) = self.open.binary_search_by_key(&tag, |open| open.tag) {
+            self.open.insert(place, open);
+        }
         self.undone += 1;
+        self.beyond.insert(tag);
+        while self.beyond.remove(&(self.complete + 1)) {
+            self.complete += 1;
+        }
     }
 
     /// How many are not done.
@@ -71,6 +87,7 @@ impl Ledger {
         let mut last = None;
         while let Some(first) = self.open.front()
             && first.done
+            && first.tag <= self.complete
         {
             last = Some(first.tag);
             self.open.pop_front();

@@ -3,7 +3,7 @@
 mod fate;
 mod targets;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -107,7 +107,7 @@ impl Calls {
             asking: Arc::default(),
             back: Instant::now(),
             later: Vec::new(),
-            unserved: HashSet::new(),
+            unserved: HashMap::new(),
         };
         let most = context.config.limits.calls_in_flight;
         (Self { commands, numbers: AtomicU64::new(1), open, most }, caller)
@@ -214,8 +214,8 @@ pub(crate) struct Caller {
     back: Instant,
     /// Calls that came back, and are sent once more at the next look.
     later: Vec<u64>,
-    /// Methods that nobody served then.
-    unserved: HashSet<Target>,
+    /// Methods that nobody served, and since when.
+    unserved: HashMap<Target, Instant>,
 }
 
 /// Commands taken at once.

@@ -13,7 +13,7 @@ use super::calls::{Call, Calls};
 use super::config::Config;
 use super::consume::{Consume, Consuming, QueueSpec, Receive};
 use super::context::Context;
-use super::link::{Link, Observer, Supervisor};
+use super::link::{Link, Observer, State, Supervisor};
 use super::outbox::{Bounds, Outbox, OutboxStats, WhenFull};
 use super::presence::{Beat, Filter, Listener, Own, Roster, Seen};
 use super::publishing::Message;
@@ -94,7 +94,7 @@ impl Connector {
         let instance = instance()?;
         let own = Own::new(config.identity.clone(), instance);
         let roster = Arc::new(Roster::new(config.time_to_live, limits.max_services));
-        let context = Context::new(config, observer);
+        let context = Context::new(config, Arc::clone(&observer));
         let (supervisor, link) = Supervisor::new(Arc::clone(&context));
         let (calls, caller) = Calls::new(&context, &roster, link.clone());
         let serving = Serving::new(&context, link.clone());
@@ -155,8 +155,13 @@ impl Connector {
                 };
                 opened.end(connected.await.unwrap_or_else(|_| ended()));
             });
-            supervisor.run(first, stopped).await;
-            end(&ending.0, &ending.1, &ending.2).await;
+            let farewell = supervisor.run(first, stopped).await;
+            end_tasks(&ending.0, &ending.2).await;
+            if let Some(farewell) = farewell {
+                farewell.say().await;
+            }
+            observer.state(State::Closed, None);
+            tell_ended(&ending.1);
             drop(listening);
         };
         let thread = std::thread::Builder::new()
@@ -353,8 +358,8 @@ impl Connector {
     }
 }
 
-/// The link is closed, and everything ends by itself, or is ended; only then are those told who wait for the end.
-async fn end(tasks: &Tasks, closing: &Mutex<Closing>, outboxes: &[Arc<Outbox>]) {
+/// The link is closed, and everything ends by itself, or is ended.
+async fn end_tasks(tasks: &Tasks, outboxes: &[Arc<Outbox>]) {
     let left = tasks.lock().take();
     if let Some(mut left) = left {
         let all = async { while left.join_next().await.is_some() {} };
@@ -364,6 +369,10 @@ async fn end(tasks: &Tasks, closing: &Mutex<Closing>, outboxes: &[Arc<Outbox>]) 
     for outbox in outboxes {
         outbox.give_up();
     }
+}
+
+/// Nothing is told any more, but to those who wait for the end.
+fn tell_ended(closing: &Mutex<Closing>) {
     let (waiting, leftover) = {
         let mut closing = closing.lock();
         closing.ended = true;

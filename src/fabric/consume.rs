@@ -5,7 +5,7 @@ mod arrived;
 mod queue;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
@@ -58,7 +58,8 @@ pub struct ConsumeStats {
 pub struct Consuming {
     commands: mpsc::UnboundedSender<Command>,
     stats: Arc<Mutex<ConsumeStats>>,
-    receiver: Arc<dyn Receive>,
+    /// What consumes owns it.
+    receiver: Weak<dyn Receive>,
 }
 
 impl Consuming {
@@ -71,7 +72,7 @@ impl Consuming {
 
     /// Whether its receiver is still at work.
     pub(crate) fn is_busy(&self) -> bool {
-        self.receiver.busy() > 0
+        self.receiver.upgrade().is_some_and(|receiver| receiver.busy() > 0)
     }
 
     /// Whether messages come no more.
@@ -135,7 +136,7 @@ impl Consume {
             stopped: false,
             stats: Arc::clone(&stats),
         };
-        (Consuming { commands, stats, receiver }, consume)
+        (Consuming { commands, stats, receiver: Arc::downgrade(&receiver) }, consume)
     }
 
     /// Until it is stopped and all is settled, or the link is closed.

@@ -117,6 +117,16 @@ pub(crate) struct Supervisor {
 const STEADY: Duration = Duration::from_secs(5);
 /// For the broker's answer to the end of the connection.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// A connection on which nothing is to be done any more.
+pub(crate) struct Farewell(Arc<Connection>);
+
+impl Farewell {
+    /// Ends it as the broker expects it, once its channels have ended.
+    pub(crate) async fn say(self) {
+        let _ = tokio::time::timeout(FAREWELL, self.0.close(200, "bye".into())).await;
+    }
+}
+
 /// How often a connection is looked at that says nothing of its end.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -126,8 +136,12 @@ impl Supervisor {
         (Self { context, now: sender }, Link { now })
     }
 
-    /// Runs until `stop`. `first` is told when the connection stands for the first time, or why it never will.
-    pub(crate) async fn run(self, first: oneshot::Sender<Result<()>>, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop`; gives the connection that still stands then. `first` is told when the connection stands for the first time, or why it never will.
+    pub(crate) async fn run(
+        self,
+        first: oneshot::Sender<Result<()>>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Option<Farewell> {
         let mut first = Some(first);
         let config = &self.context.config;
         let limits = &config.limits;
@@ -154,8 +168,7 @@ impl Supervisor {
                     };
                     let Some(error) = ended else {
                         self.now.send_replace(Now::Closed);
-                        let _ = tokio::time::timeout(FAREWELL, connection.close(200, "bye".into())).await;
-                        break;
+                        return Some(Farewell(connection));
                     };
                     self.now.send_replace(Now::Down);
                     if since.elapsed() > STEADY {
@@ -179,7 +192,7 @@ impl Supervisor {
             }
         }
         self.now.send_replace(Now::Closed);
-        self.context.observer.state(State::Closed, None);
+        None
     }
 
     /// Waits for the connection's end, and tells what happens before.

@@ -155,6 +155,8 @@ struct Up {
     ledger: Ledger,
     /// Answers that are not written yet; then their calls are acknowledged.
     answers: VecDeque<(u64, Answering)>,
+    /// Why the channel takes no answers any more.
+    failed: Option<lapin::Error>,
     /// Says that this server leaves, and still answers.
     leaving: Option<Consumer>,
 }
@@ -400,10 +402,12 @@ impl Up {
     fn answer(&mut self, tag: u64, message: Message) {
         let mut answer: Answering = Box::pin(wire::send(self.channel.clone(), Arc::new(message)));
         // The first step hands its frames over.
-        if let Some(Ok(())) = answer.as_mut().now_or_never() {
-            self.ledger.done(tag);
-        } else {
-            self.answers.push_back((tag, answer));
+        match answer.as_mut().now_or_never() {
+            Some(Ok(())) => {
+                self.ledger.done(tag);
+            }
+            Some(Err(error)) => self.failed = Some(error),
+            None => self.answers.push_back((tag, answer)),
         }
     }
 
@@ -414,11 +418,13 @@ impl Up {
     fn look(&mut self) -> lapin::Result<()> {
         while let Some((tag, answer)) = self.answers.front_mut() {
             let Some(written) = answer.as_mut().now_or_never() else { break };
-            written?;
-            self.ledger.done(*tag);
+            if written.is_ok() {
+                self.ledger.done(*tag);
+            }
             self.answers.pop_front();
+            written?;
         }
-        Ok(())
+        self.failed.take().map_or(Ok(()), Err)
     }
 
     /// Acknowledges what is answered.

@@ -21,6 +21,8 @@ const YOUNG: u32 = 50;
 const RAREST_LOOK: Duration = Duration::from_secs(1);
 /// After a lost connection, services need this long at most to be back.
 const SETTLING: Duration = Duration::from_secs(3);
+/// A method that nobody served for a moment: so long its calls may be answered yet.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// How long a question to the broker may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -85,6 +87,16 @@ impl Caller {
         let youngest = self.waiting.values().map(|waiting| now.duration_since(waiting.begun)).min();
         self.look = (youngest.unwrap_or_default() / YOUNG).clamp(LOOK, RAREST_LOOK);
         self.unsent.extend(self.later.drain(..));
+        let given_up: Vec<(Target, Instant)> = self
+            .unserved
+            .iter()
+            .filter(|(_, since)| now.duration_since(**since) >= LAST_ANSWERS)
+            .map(|(target, since)| (target.clone(), *since))
+            .collect();
+        for (target, since) in given_up {
+            self.unserved.remove(&target);
+            self.gone(&target, since);
+        }
         let slow = self.waiting.values().filter(|waiting| {
             waiting.progress == Progress::Given
                 && waiting.sent.is_some_and(|sent| now.duration_since(sent) >= LOOK)
@@ -116,17 +128,11 @@ impl Caller {
     /// So many servers took calls of this method at that time; `None`: its queue was not there.
     pub(super) fn served(&mut self, target: Target, servers: Option<u32>, since: Instant) {
         match servers {
-            None => self.gone(&target, since),
-            // Twice in a row: one server may follow another.
-            Some(0) => {
-                if self.unserved.remove(&target) {
-                    self.gone(&target, since);
-                } else {
-                    self.unserved.insert(target);
-                }
+            // Its calls went with its queue, unless a server that lost its connection alone answers yet.
+            None | Some(0) => {
+                self.unserved.entry(target).or_insert(since);
             }
             Some(servers) => {
-                self.unserved.remove(&target);
                 // Each of them is known, and has come after the call was sent.
                 if let Some((known, oldest)) = self.roster.servers(&target.service)
                     && known >= servers as usize

@@ -94,7 +94,14 @@ async fn begin(channel: Channel, context: &Context, registration: &Registration)
     for method in &registration.methods {
         arrivals.begin(&channel, &registration.exchange, &method.name.as_str().into()).await?;
     }
-    Ok(Up { channel, arrivals, ledger: Ledger::default(), answers: Default::default(), leaving: None })
+    Ok(Up {
+        channel,
+        arrivals,
+        ledger: Ledger::default(),
+        answers: Default::default(),
+        failed: None,
+        leaving: None,
+    })
 }
 
 /// A queue that is there as long as its consumer is.
