@@ -427,7 +427,14 @@ impl Caller {
         };
         // One that nobody waits for any more came too late, or a second time.
         let Some(waiting) = self.remove(number) else { return };
-        waiting.done.end(wire::reply(delivery).map_err(|error| fate::of_reply(error, &waiting.target)));
+        let (size, most) = (delivery.data.len(), self.context.config.limits.max_message);
+        let reply = if size > most {
+            let text = format!("it has {size} bytes, and a message at most {most} (max_message)");
+            Err(Error::new(Code::Payload, text))
+        } else {
+            wire::reply(delivery)
+        };
+        waiting.done.end(reply.map_err(|error| fate::of_reply(error, &waiting.target)));
     }
 
     fn remove(&mut self, number: u64) -> Option<Waiting> {

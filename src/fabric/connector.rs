@@ -129,8 +129,9 @@ impl Connector {
         let listener =
             Listener { context: Arc::clone(&context), roster: Arc::clone(&roster), own: Arc::clone(&own) };
         let queue = Listener::queue(&context);
-        let (listening, listen) =
-            Consume::new(&context, link.clone(), queue, Arc::new(listener), Done::nobody());
+        let (heard, hears) = oneshot::channel();
+        let heard = Done::new(move |begun| drop(heard.send(begun)));
+        let (listening, listen) = Consume::new(&context, link.clone(), queue, Arc::new(listener), heard);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -153,7 +154,12 @@ impl Connector {
                 let ended = || {
                     Err(Error::new(Code::ConnectionLost, "the connector was closed before it was connected"))
                 };
-                opened.end(connected.await.unwrap_or_else(|_| ended()));
+                let connected = connected.await.unwrap_or_else(|_| ended());
+                if connected.is_ok() {
+                    // Who is heard from now on is to be known.
+                    let _ = tokio::time::timeout(LAST, hears).await;
+                }
+                opened.end(connected);
             });
             let farewell = supervisor.run(first, stopped).await;
             end_tasks(&ending.0, &ending.2).await;

@@ -27,6 +27,8 @@ pub use queue::{Binding, Offset, QueueSpec};
 pub trait Receive: Send + Sync + 'static {
     /// A message has come.
     fn receive(&self, arrived: Arrived);
+    /// Messages come from now on; again after each lost connection.
+    fn ready(&self) {}
     /// How many messages it has not come to an end with.
     fn busy(&self) -> usize {
         0
@@ -170,6 +172,7 @@ impl Consume {
                     match opened {
                         Some(Ok(opened)) => {
                             up = Some(opened);
+                            self.receiver.ready();
                             if let Some(begun) = self.begun.take() {
                                 begun.end(Ok(()));
                             }

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::error::{Cause, classify};
+use super::error::{CONNECTING, Cause, classify};
 use super::limits::FabricLimits;
 use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error, Result};
@@ -81,7 +81,7 @@ impl Address {
         match connected {
             Ok(outcome) => {
                 lifeline.0.lock().socket = None;
-                outcome.map_err(|error| classify(&error, "connecting", self))
+                outcome.map_err(|error| classify(&error, CONNECTING, self))
             }
             Err(_) => {
                 let text = format!("connecting (broker {self}): no answer within {} s", time.as_secs_f64());

@@ -17,6 +17,9 @@ pub enum Cause {
     Final,
 }
 
+/// What is done until the broker has let this client in.
+pub(super) const CONNECTING: &str = "connecting";
+
 /// What the AMQP client's error means to the user. `doing` is what failed, such as `declaring the
 /// exchange x`.
 #[must_use]
@@ -27,6 +30,11 @@ pub fn classify(error: &lapin::Error, doing: &str, at: &Address) -> (Error, Caus
         ErrorKind::IOError(error) => match inner(error) {
             Some(Inner::Ours(error)) => return (error.clone(), cause_of(error.code)),
             Some(Inner::Tls(error)) => return (at.mistrusted(error), Final),
+            None if doing == CONNECTING && !at.tls() => (
+                Code::ConnectionLost,
+                Retry,
+                format!("the connection ended: {error}; if this is a port for TLS, write amqps://"),
+            ),
             None => (Code::ConnectionLost, Retry, format!("the connection ended: {error}")),
         },
         ErrorKind::MissingHeartbeatError => {
@@ -43,7 +51,8 @@ pub fn classify(error: &lapin::Error, doing: &str, at: &Address) -> (Error, Caus
             "the broker allows no more channels on this connection (its channel_max)".to_owned(),
         ),
         ErrorKind::ParsingError(_) => {
-            (Code::Protocol, Retry, format!("what answers does not speak AMQP ({error}): check the port"))
+            let tls = if at.tls() { "" } else { ", and write amqps:// where it is one for TLS" };
+            (Code::Protocol, Retry, format!("what answers does not speak AMQP: check the port{tls}"))
         }
         ErrorKind::InvalidProtocolVersion(_) => {
             (Code::Configuration, Final, format!("{error}, and this speaks 0-9-1: use RabbitMQ"))

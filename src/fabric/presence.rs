@@ -53,6 +53,10 @@ fn binding(exchange: &str, kind: &str, more: &[(&str, &str)]) -> Binding {
 }
 
 impl Receive for Listener {
+    fn ready(&self) {
+        self.own.listens();
+    }
+
     fn receive(&self, arrived: Arrived) {
         let Some(headers) = arrived.delivery.properties.headers() else { return };
         let text = |name: &str| text(headers, name);

@@ -23,6 +23,7 @@ use super::link::Link;
 use super::publishing::Message;
 use super::wire;
 use crate::core::done::Done;
+use crate::core::error::{Code, Error, Fate};
 
 pub use request::{Answer, Request};
 use setup::{Arrivals, Item};
@@ -329,6 +330,11 @@ impl Server {
         let known = self.registration.methods.iter().find(|known| *known.name == **method);
         let redeliver = known.is_none_or(|method| method.redeliver);
         let origin = request::Origin::new(self.session, &delivery, &self.commands);
+        let (size, most) = (delivery.data.len(), self.context.config.limits.max_message);
+        if size > most {
+            let text = format!("a call of {size} bytes: a message has at most {most} (max_message)");
+            return origin.refuse(&Error::new(Code::Payload, text).with_fate(Fate::Rejected));
+        }
         match request::read(delivery, method, redeliver, origin) {
             Ok(request) => {
                 self.stats.lock().taken += 1;

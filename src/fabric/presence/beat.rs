@@ -23,6 +23,7 @@ pub(crate) struct Own {
     /// Its methods with their parameters, in order.
     api: Mutex<Vec<String>>,
     asked: Notify,
+    listens: Notify,
 }
 
 impl Own {
@@ -33,6 +34,7 @@ impl Own {
             started: Instant::now(),
             api: Mutex::default(),
             asked: Notify::new(),
+            listens: Notify::new(),
         })
     }
 
@@ -52,6 +54,11 @@ impl Own {
         api.dedup();
         drop(api);
         self.asked.notify_one();
+    }
+
+    /// It hears now who is there.
+    pub(crate) fn listens(&self) {
+        self.listens.notify_one();
     }
 
     /// Somebody wants to know whether it is there.
@@ -85,6 +92,8 @@ impl Own {
     }
 }
 
+/// The listener has a channel of its own, which opens about when this one does.
+const LISTENING: Duration = Duration::from_secs(2);
 const LONGEST_API: usize = 32 << 10;
 /// Those who ask together are answered once.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -121,6 +130,8 @@ impl Beat {
 
     /// Whether it has left, and not failed.
     async fn beat_on(&mut self, channel: &Channel) -> bool {
+        // Answers to what is asked before this listens would be missed.
+        let _ = tokio::time::timeout(LISTENING, self.own.listens.notified()).await;
         // Somebody may have deleted the exchange.
         let declared = topology::declare(channel, &self.context.config).await;
         if declared.is_err() || self.say(channel, WHO_IS_THERE, None).await.is_err() {

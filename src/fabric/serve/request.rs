@@ -98,6 +98,11 @@ impl Drop for Answer {
 }
 
 impl Origin {
+    /// Answers a call that is not even read.
+    pub(super) fn refuse(self, error: &Error) {
+        Answer(Some(self)).send(Kind::Error, wire::JSON, wire::engine_error(error));
+    }
+
     fn settle(self, how: How) {
         let _ = self.commands.send(Command::Settle(Settlement { session: self.session, tag: self.tag, how }));
     }

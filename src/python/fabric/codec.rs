@@ -145,7 +145,7 @@ fn decompress(body: &[u8], most: usize) -> Result<Vec<u8>, Error> {
     let read = MultiGzDecoder::new(body).take(bound).read_to_end(&mut plain);
     read.map_err(|error| rejected(format!("a compressed body that cannot be read: {error}")))?;
     if plain.len() > most {
-        return Err(rejected(format!("a compressed body of more than {most} bytes (max_frame)")));
+        return Err(rejected(format!("a compressed body of more than {most} bytes (max_message)")));
     }
     Ok(plain)
 }

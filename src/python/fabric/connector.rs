@@ -138,7 +138,7 @@ impl FabricConnector {
             *engine = Some(Connector::open(self.config.clone(), telling, done)?);
             Ok(0)
         };
-        waiting::begin(py, &self.shared, None, open, |_| {})
+        waiting::begin(py, &self.shared, "open()", None, open, |_| {})
     }
 
     /// Ends within `grace` seconds. Comes to what was left over: `(data, logs, calls)`.
@@ -153,7 +153,7 @@ impl FabricConnector {
             }
             Ok(0)
         };
-        waiting::begin(py, &self.shared, None, close, |_| {})
+        waiting::begin(py, &self.shared, "close()", None, close, |_| {})
     }
 
     /// On the loop's thread, after `close`: handlers that still run are cancelled, and the loop watches no more.
@@ -212,7 +212,14 @@ impl FabricConnector {
             engine.serve(registration, api, done);
             Ok(0)
         };
-        waiting::begin(py, &self.shared, Some(self.config.limits.call_timeout), serve, |_| {})
+        waiting::begin(
+            py,
+            &self.shared,
+            "rpc_register()",
+            Some(self.config.limits.call_timeout),
+            serve,
+            |_| {},
+        )
     }
 
     /// Has the exchange of a service ready.
@@ -230,7 +237,14 @@ impl FabricConnector {
             engine.prepare(exchange, done);
             Ok(0)
         };
-        waiting::begin(py, &self.shared, Some(self.config.limits.call_timeout), prepare, |_| {})
+        waiting::begin(
+            py,
+            &self.shared,
+            "rpc_proxy()",
+            Some(self.config.limits.call_timeout),
+            prepare,
+            |_| {},
+        )
     }
 
     /// Who is there; as tuples `(domain, type, id, versions, servers, uptime, last_seen, native)`.
@@ -293,7 +307,7 @@ impl FabricConnector {
         };
         let message = made().map_err(|error| raise(py, &error))?;
         let publish = |done: Done<()>| engine.publish(message, Some(done)).map(|()| 0);
-        waiting::begin(py, &self.shared, None, publish, |_| {})
+        waiting::begin(py, &self.shared, "publishing data", None, publish, |_| {})
     }
 
     /// Subscribes to data. Gives the subscription, and what comes to an end when it has begun.
@@ -317,7 +331,8 @@ impl FabricConnector {
     }
 
     /// Has every keep-alive of these services given to a callback, as a dict of its headers.
-    #[pyo3(signature = (callback, is_coroutine, domain=None, kind=None, id=None))]
+    #[pyo3(signature = (callback, is_coroutine, domain=None, kind=None, id=None, name="keep-alives"))]
+    #[expect(clippy::too_many_arguments, reason = "all are named where it is called")]
     fn subscribe_keep_alives<'py>(
         &self,
         py: Python<'py>,
@@ -326,9 +341,10 @@ impl FabricConnector {
         domain: Option<&str>,
         kind: Option<&str>,
         id: Option<&str>,
+        name: &str,
     ) -> PyResult<(FabricSubscription, Bound<'py, PyAny>)> {
         let queue = presence::keep_alives(&self.config, domain, kind, id);
-        self.consume(py, queue, callback, is_coroutine, Ack::Manual, true, "keep-alives".to_owned())
+        self.consume(py, queue, callback, is_coroutine, Ack::Manual, true, name.to_owned())
     }
 
     /// Follows a domain's log records.
@@ -356,7 +372,14 @@ impl FabricConnector {
             engine.declare(queue, done);
             Ok(0)
         };
-        waiting::begin(py, &self.shared, Some(self.config.limits.call_timeout), declare, |_| {})
+        waiting::begin(
+            py,
+            &self.shared,
+            "retain_data()",
+            Some(self.config.limits.call_timeout),
+            declare,
+            |_| {},
+        )
     }
 
     /// Sends a log record. From any thread; waits for nothing.
@@ -437,7 +460,7 @@ impl FabricConnector {
         for event in events {
             let told = match event {
                 Event::Ended(ended) => match ended.tell(py, &self.shared) {
-                    Some(error) => self.on_error.call1(py, (error.into_value(py), UNAWAITED)).map(drop),
+                    Some((error, what)) => self.on_error.call1(py, (error.into_value(py), &*what)).map(drop),
                     None => Ok(()),
                 },
                 Event::Call(incoming) => {
@@ -479,21 +502,23 @@ impl FabricConnector {
         name: String,
     ) -> PyResult<(FabricSubscription, Bound<'py, PyAny>)> {
         let engine = self.engine(py)?;
+        let what = format!("{SUBSCRIPTION} {name}");
         let subscriber = Subscriber::new(callback, is_coroutine, ack, headers_only, name, &self.shared);
         let mut consuming = None;
         let begin = |done: Done<()>| {
             consuming = Some(engine.consume(queue, Arc::new(Registered(subscriber)), done));
             Ok(0)
         };
-        let begun = waiting::begin(py, &self.shared, Some(self.config.limits.call_timeout), begin, |_| {})?;
+        let begun =
+            waiting::begin(py, &self.shared, &what, Some(self.config.limits.call_timeout), begin, |_| {})?;
         let consuming =
             consuming.ok_or_else(|| raise(py, &Error::new(Code::ServiceUnavailable, NOT_OPEN)))?;
         Ok((FabricSubscription { consuming, shared: Arc::clone(&self.shared) }, begun))
     }
 }
 
-/// Where a failure comes from that nobody awaits.
-const UNAWAITED: &str = "something that was not awaited";
+/// Where the failure of a subscription comes from.
+pub(super) const SUBSCRIPTION: &str = "the subscription";
 
 /// A subscription.
 #[pyclass(frozen, name = "FabricSubscription", module = "ironbridge._engine")]
@@ -510,7 +535,7 @@ impl FabricSubscription {
             self.consuming.stop(done);
             Ok(0)
         };
-        waiting::begin(py, &self.shared, None, stop, |_| {})
+        waiting::begin(py, &self.shared, "cancel()", None, stop, |_| {})
     }
 
     /// `(received, acknowledged, rejected, filtered, open)`.

@@ -26,6 +26,8 @@ pub(super) struct FabricMethod {
     timeout: Duration,
     idempotent: bool,
     version: Option<VersionRange>,
+    /// For messages.
+    what: String,
 }
 
 #[pymethods]
@@ -54,7 +56,8 @@ impl FabricMethod {
             Ok((service, timeout, version))
         };
         let (service, timeout, version) = made().map_err(|error: Error| raise(py, &error))?;
-        Ok(Self { connector, service, name, binder, timeout, idempotent, version })
+        let what = format!("a call of {}.{name}()", service.fqn());
+        Ok(Self { connector, service, name, binder, timeout, idempotent, version, what })
     }
 
     #[pyo3(signature = (*args, **kwargs))]
@@ -92,7 +95,9 @@ impl FabricMethod {
                 done,
             })
         };
-        super::waiting::begin_call(py, shared, &self.connector, call, |number| engine.cancel(number))
+        super::waiting::begin_call(py, shared, &self.what, &self.connector, call, |number| {
+            engine.cancel(number)
+        })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::codec;
-use super::connector::FabricConnector;
+use super::connector::{FabricConnector, SUBSCRIPTION};
 use super::shared::{Event, Shared, helper};
 use crate::core::done::Done;
 use crate::core::error::{Code, Error, Result};
@@ -46,14 +46,19 @@ impl From<Leftover> for Told {
 
 /// A future, and what is to become of it.
 pub(super) struct Ended {
-    pub(super) future: Py<PyAny>,
-    pub(super) outcome: Result<Told>,
+    future: Py<PyAny>,
+    outcome: Result<Told>,
+    /// What it is the end of.
+    what: Box<str>,
 }
 
 impl Ended {
-    /// On the loop's thread. A future that was cancelled wants nothing. Gives a failure that nobody awaits.
-    pub(super) fn tell(self, py: Python<'_>, shared: &Shared) -> Option<PyErr> {
+    /// On the loop's thread. A future that was cancelled wants nothing. Gives a failure that nobody awaits, and of what.
+    pub(super) fn tell(self, py: Python<'_>, shared: &Shared) -> Option<(PyErr, Box<str>)> {
         let future = self.future.bind(py);
+        // The connector was closed: that is no failure of theirs.
+        let ended = self.what.starts_with(SUBSCRIPTION)
+            && self.outcome.as_ref().is_err_and(|error| error.code == Code::ServiceUnavailable);
         let outcome = match self.outcome {
             Ok(told) => told.value(py, shared),
             Err(error) => Err(raise(py, &error)),
@@ -72,7 +77,7 @@ impl Ended {
                 }
                 // It is told here; whoever awaits it later gets it all the same.
                 let _ = future.setattr(intern!(py, "_log_traceback"), false);
-                Some(error)
+                (!ended).then_some((error, self.what))
             }
         }
     }
@@ -99,7 +104,12 @@ impl Told {
 /// # Errors
 /// What it raised.
 fn value_of<'py>(py: Python<'py>, reply: &Reply, shared: &Shared) -> PyResult<Bound<'py, PyAny>> {
-    let value = codec::decode(py, &reply.body, reply.content_type.as_deref(), &shared.limits)?;
+    let value = codec::decode(py, &reply.body, reply.content_type.as_deref(), &shared.limits).inspect_err(
+        |error| {
+            // The method has run, whatever it answered.
+            let _ = error.value(py).setattr(intern!(py, "fate"), "executed");
+        },
+    )?;
     if reply.kind == Kind::Result {
         return Ok(value);
     }
@@ -117,12 +127,13 @@ fn value_of<'py>(py: Python<'py>, reply: &Reply, shared: &Shared) -> PyResult<Bo
 pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
     py: Python<'py>,
     shared: &Arc<Shared>,
+    what: &str,
     until: Option<Duration>,
     begin: impl FnOnce(Done<T>) -> Result<u64>,
     give_up: impl FnOnce(u64),
 ) -> PyResult<Bound<'py, PyAny>> {
     if shared.is_on_loop() {
-        return begin_on_loop(py, shared, begin);
+        return begin_on_loop(py, shared, what, begin);
     }
     let slot = Arc::new(Slot::new());
     let filled = Arc::clone(&slot);
@@ -146,12 +157,13 @@ pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
 fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(
     py: Python<'py>,
     shared: &Arc<Shared>,
+    what: &str,
     begin: impl FnOnce(Done<T>) -> Result<u64>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let Some(future) = new_future(py, shared)? else {
         return Err(raise(py, &Error::new(Code::ServiceUnavailable, NOT_OPEN)));
     };
-    tell_future(py, shared, &future, begin)?;
+    tell_future(py, shared, what, &future, begin)?;
     Ok(future)
 }
 
@@ -159,13 +171,14 @@ fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(
 fn tell_future<T: Into<Told> + Send + 'static>(
     py: Python<'_>,
     shared: &Arc<Shared>,
+    what: &str,
     future: &Bound<'_, PyAny>,
     begin: impl FnOnce(Done<T>) -> Result<u64>,
 ) -> PyResult<u64> {
-    let (kept, teller) = (future.clone().unbind(), Arc::clone(shared));
+    let (kept, teller, what) = (future.clone().unbind(), Arc::clone(shared), Box::from(what));
     let done = Done::new(move |outcome: Result<T>| {
         let outcome = outcome.map(Into::into);
-        drop(teller.mailbox.push(Event::Ended(Ended { future: kept, outcome })));
+        drop(teller.mailbox.push(Event::Ended(Ended { future: kept, outcome, what })));
     });
     begin(done).or_else(|error| {
         // Nobody gets it: what it is told is told to nobody.
@@ -181,18 +194,19 @@ fn tell_future<T: Into<Told> + Send + 'static>(
 pub(super) fn begin_call<'py>(
     py: Python<'py>,
     shared: &Arc<Shared>,
+    what: &str,
     connector: &Py<FabricConnector>,
     call: impl FnOnce(Done<Reply>) -> Result<u64>,
     give_up: impl FnOnce(u64),
 ) -> PyResult<Bound<'py, PyAny>> {
     if !shared.is_on_loop() {
-        return begin(py, shared, None, call, give_up);
+        return begin(py, shared, what, None, call, give_up);
     }
     static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = helper(py, &FUTURE, "ironbridge._fabric.calling", "CallFuture")?;
     let event_loop = shared.place.lock().event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py));
     let future = class.call1((connector, event_loop))?;
-    let number = tell_future(py, shared, &future, call)?;
+    let number = tell_future(py, shared, what, &future, call)?;
     future.setattr(intern!(py, "number"), number)?;
     Ok(future)
 }

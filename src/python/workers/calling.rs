@@ -7,13 +7,23 @@ use pyo3::{ffi, intern};
 use crate::python::coroutine::fresh_context;
 use crate::python::forked::Here;
 
-unsafe extern "C-unwind" {
-    /// Declared here once more, as one that may unwind.
-    fn PyObject_Call(
-        callable: *mut ffi::PyObject,
-        args: *mut ffi::PyObject,
-        kwargs: *mut ffi::PyObject,
+/// `PyObject_Call` as one that may unwind.
+type Call = unsafe extern "C-unwind" fn(
+    callable: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// The function by an address that the optimiser cannot see through: it would take it for the one that cannot unwind.
+fn caller() -> Call {
+    type Plain = unsafe extern "C" fn(
+        *mut ffi::PyObject,
+        *mut ffi::PyObject,
+        *mut ffi::PyObject,
     ) -> *mut ffi::PyObject;
+    let plain: Plain = ffi::PyObject_Call;
+    // SAFETY: the same function, of which more is expected: a caller that lets it unwind lets it do less, too.
+    std::hint::black_box(unsafe { std::mem::transmute::<Plain, Call>(plain) })
 }
 
 /// Keeps its thread for ever when it is dropped.
@@ -61,7 +71,7 @@ pub(crate) fn call_in<'py>(
     let here = Here::now();
     let stay = Stay;
     // SAFETY: a live callable, a tuple, and a dict or null; the result is a new reference, or null with an exception.
-    let result = unsafe { PyObject_Call(run.as_ptr(), all.as_ptr(), kwargs) };
+    let result = unsafe { caller()(run.as_ptr(), all.as_ptr(), kwargs) };
     std::mem::forget(stay);
     // SAFETY: as above.
     let result = unsafe { Bound::from_owned_ptr_or_err(py, result) };
