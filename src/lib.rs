@@ -9,6 +9,8 @@ pub mod core;
 pub mod fabric;
 #[cfg(feature = "zmq")]
 pub mod hub;
+#[cfg(feature = "mesh")]
+pub mod mesh;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,4 +1,5 @@
-//! Reads a JSON object's fields without reading their values, and writes the few texts that an envelope needs.
+//! Reads the fields of a JSON object, or the elements of an array, without reading their values, and writes the few texts
+//! that an envelope needs.
 //!
 //! An envelope's payload stays as it came: it is a slice, decoded once, by whoever wants it.
 
@@ -69,20 +70,8 @@ impl<'a> Iterator for Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next field, `Some(None)` at the object's end, `None` when it is none.
     fn advance(&mut self) -> Option<Option<Field<'a>>> {
-        self.space();
-        if self.stage == Stage::Begin {
-            self.expect(b'{')?;
-            self.space();
-            if self.peek()? == b'}' {
-                return self.end();
-            }
-        } else {
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => return self.end(),
-                _ => return None,
-            }
-            self.space();
+        if !self.another(b'{', b'}')? {
+            return self.end();
         }
         let name = self.string()?;
         let name = text(name)?;
@@ -93,8 +82,32 @@ impl<'a> Fields<'a> {
         Some(Some(Field { name, value }))
     }
 
-    /// Past the closing brace only space may follow.
-    fn end(&mut self) -> Option<Option<Field<'a>>> {
+    /// The next element, likewise.
+    fn item(&mut self) -> Option<Option<&'a [u8]>> {
+        if !self.another(b'[', b']')? {
+            return self.end();
+        }
+        self.value().map(Some)
+    }
+
+    /// Whether there is another one, up to which it goes; otherwise the closing byte is next.
+    fn another(&mut self, open: u8, close: u8) -> Option<bool> {
+        self.space();
+        if self.stage == Stage::Begin {
+            self.expect(open)?;
+            self.space();
+            return Some(self.peek()? != close);
+        }
+        match self.peek()? {
+            b',' => self.at += 1,
+            byte => return (byte == close).then_some(false),
+        }
+        self.space();
+        Some(true)
+    }
+
+    /// Past the closing byte only space may follow.
+    fn end<T>(&mut self) -> Option<Option<T>> {
         self.at += 1;
         self.space();
         (self.at == self.text.len()).then_some(None)
@@ -161,6 +174,33 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The elements of an array, in order. Ends after the first error.
+#[derive(Debug)]
+pub struct Items<'a>(Fields<'a>);
+
+/// The elements of the array that `text` is.
+#[must_use]
+pub fn items(text: &[u8]) -> Items<'_> {
+    Items(fields(text))
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<&'a [u8], Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let within = &mut self.0;
+        if within.stage == Stage::Done {
+            return None;
+        }
+        let item = within.item();
+        within.stage = if matches!(item, Some(Some(_))) { Stage::After } else { Stage::Done };
+        match item {
+            Some(item) => item.map(Ok),
+            None => Some(Err(Malformed { at: within.at })),
+        }
+    }
+}
+
 /// The text that a JSON string says; `None` when the value is no string.
 #[must_use]
 pub fn text(value: &[u8]) -> Option<Cow<'_, str>> {
@@ -186,18 +226,23 @@ pub fn texts(value: &[u8]) -> Option<Vec<String>> {
 
 /// Appends a text as a JSON string.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            0..0x20 => {
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(special) {
+        let (plain, from) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        match from[0] {
+            byte @ (b'"' | b'\\') => out.extend([b'\\', byte]),
+            byte => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
                 out.extend_from_slice(b"\\u00");
                 out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
             }
-            _ => out.push(byte),
         }
+        rest = &from[1..];
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

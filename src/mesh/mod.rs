@@ -1,0 +1,4 @@
+//! The mesh: a node among those of Moleculer. Its packets, topics, transporters and registry, without any input or
+//! output of their own: bytes in, values out.
+
+pub mod packet;
