@@ -2,3 +2,5 @@
 //! output of their own: bytes in, values out.
 
 pub mod packet;
+pub mod pattern;
+pub mod topic;

@@ -3,4 +3,6 @@
 
 mod packets;
 mod packets_of_any_kind;
+mod patterns;
+mod topics;
 mod transcoding;
