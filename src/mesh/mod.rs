@@ -3,6 +3,8 @@
 
 pub mod address;
 mod arrived;
+pub mod balance;
+pub mod catalog;
 pub mod nats;
 pub mod packet;
 pub mod pattern;

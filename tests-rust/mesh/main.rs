@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod addresses;
+mod balances;
+mod catalogs;
+mod choices;
+mod crowd;
 mod nats;
 mod packets;
 mod packets_of_any_kind;
