@@ -197,6 +197,7 @@ fn what_makes_no_sense_is_refused() {
         (Command::Discover, "{"),
         (Command::Discover, ""),
         (Command::Discover, r#"{"ver":"4"}"#),
+        (Command::Discover, r#"{"sender":""}"#),
         (Command::Request, r#"{"id":"1","sender":"n"}"#),
         (Command::Request, r#"{"id":7,"action":"a","sender":"n"}"#),
         (Command::Request, &long),

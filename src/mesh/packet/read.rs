@@ -110,6 +110,7 @@ impl<'a> Reading<'a> {
             let sender = sender.map(Cow::into_owned);
             return Err(Unread::Version { command: self.command, sender, actual, received });
         }
+        let sender = sender.filter(|sender| !sender.is_empty());
         sender.map(Sender).ok_or_else(|| self.malformed("it does not say who sent it (\"sender\")"))
     }
 
