@@ -47,6 +47,33 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let Raw { name, value, .. } = match self.next_raw()? {
+            Ok(raw) => raw,
+            Err(error) => return Some(Err(error)),
+        };
+        let Some(name) = text(name) else {
+            self.stage = Stage::Done;
+            return Some(Err(Malformed { at: self.at }));
+        };
+        Some(Ok(Field { name, value }))
+    }
+}
+
+/// One field of an object, as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a> {
+    /// Its name, with the quotes.
+    pub name: &'a [u8],
+    /// Whether the name has escapes.
+    pub escaped: bool,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// The next field without a look at its name: for those who compare it only.
+    #[inline]
+    pub fn next_raw(&mut self) -> Option<Result<Raw<'a>, Malformed>> {
         if self.stage == Stage::Done {
             return None;
         }
@@ -65,21 +92,19 @@ impl<'a> Iterator for Fields<'a> {
             }
         }
     }
-}
 
-impl<'a> Fields<'a> {
     /// The next field, `Some(None)` at the object's end, `None` when it is none.
-    fn advance(&mut self) -> Option<Option<Field<'a>>> {
+    #[inline]
+    fn advance(&mut self) -> Option<Option<Raw<'a>>> {
         if !self.another(b'{', b'}')? {
             return self.end();
         }
-        let name = self.string()?;
-        let name = text(name)?;
+        let (name, escaped) = self.string()?;
         self.space();
         self.expect(b':')?;
         self.space();
         let value = self.value()?;
-        Some(Some(Field { name, value }))
+        Some(Some(Raw { name, escaped, value }))
     }
 
     /// The next element, likewise.
@@ -127,16 +152,33 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A string with its quotes.
-    fn string(&mut self) -> Option<&'a [u8]> {
+    /// A string with its quotes, and whether it has escapes.
+    #[inline]
+    fn string(&mut self) -> Option<(&'a [u8], bool)> {
         let start = self.at;
         self.expect(b'"')?;
+        let mut escaped = false;
+        // Most are short: their end is found sooner than a search for it begins.
+        for _ in 0..NEAR {
+            match self.peek()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some((&self.text[start..self.at], escaped));
+                }
+                b'\\' => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                _ => self.at += 1,
+            }
+        }
         loop {
             self.at += memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
             if self.peek()? == b'"' {
                 self.at += 1;
-                return Some(&self.text[start..self.at]);
+                return Some((&self.text[start..self.at], escaped));
             }
+            escaped = true;
             self.at += 2;
         }
     }
@@ -145,7 +187,7 @@ impl<'a> Fields<'a> {
     fn value(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         match self.peek()? {
-            b'"' => self.string(),
+            b'"' => self.string().map(|(string, _)| string),
             b'{' | b'[' => {
                 let mut depth = 0_usize;
                 loop {
@@ -173,6 +215,9 @@ impl<'a> Fields<'a> {
         }
     }
 }
+
+/// So many bytes of a string are looked at before the rest is searched.
+const NEAR: usize = 16;
 
 /// The elements of an array, in order. Ends after the first error.
 #[derive(Debug)]
@@ -205,10 +250,16 @@ impl<'a> Iterator for Items<'a> {
 #[must_use]
 pub fn text(value: &[u8]) -> Option<Cow<'_, str>> {
     let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    if inner.iter().all(|byte| *byte != b'\\' && *byte >= 0x20) {
+    if is_plain(inner, |byte| matches!(byte, b'\\' | 0..0x20)) {
         return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
     serde_json::from_slice::<String>(value).ok().map(Cow::Owned)
+}
+
+/// Whether none of the bytes is special. It looks at all of them, many at once.
+#[inline]
+fn is_plain(text: &[u8], special: impl Fn(u8) -> bool) -> bool {
+    !text.iter().fold(false, |any, byte| any | special(*byte))
 }
 
 /// The number that a value is.
@@ -226,10 +277,12 @@ pub fn texts(value: &[u8]) -> Option<Vec<String>> {
 
 /// Appends a text as a JSON string.
 pub fn write_text(out: &mut Vec<u8>, text: &str) {
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let special = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(special) {
+    while !is_plain(rest, special) {
+        let Some(at) = rest.iter().position(|byte| special(*byte)) else { break };
         let (plain, from) = rest.split_at(at);
         out.extend_from_slice(plain);
         match from[0] {

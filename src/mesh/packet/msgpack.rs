@@ -4,7 +4,18 @@
 use rmp::Marker;
 
 /// How many bytes the value takes that `bytes` begin with; `None` when it is not whole.
+#[inline]
 pub(super) fn extent(bytes: &[u8]) -> Option<usize> {
+    // Most are short, and known by their first byte.
+    let short = match *bytes.first()? {
+        0..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0.. => 1,
+        text @ 0xa0..=0xbf => 1 + usize::from(text & 0x1f),
+        _ => return extent_of_any(bytes),
+    };
+    (short <= bytes.len()).then_some(short)
+}
+
+fn extent_of_any(bytes: &[u8]) -> Option<usize> {
     let mut at = 0_usize;
     // Values still to pass over: each takes a byte at least.
     let mut left = 1_u64;
@@ -68,11 +79,17 @@ pub(super) fn header(bytes: &[u8]) -> Option<Header> {
 }
 
 /// The text that a value is.
+#[inline]
 pub(super) fn text(raw: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes_of_text(raw)?).ok()
+}
+
+/// The bytes of the text that a value is, whatever they are.
+#[inline]
+pub(super) fn bytes_of_text(raw: &[u8]) -> Option<&[u8]> {
     match Marker::from_u8(*raw.first()?) {
-        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
-            std::str::from_utf8(raw.get(header(raw)?.start..)?).ok()
-        }
+        Marker::FixStr(_) => raw.get(1..),
+        Marker::Str8 | Marker::Str16 | Marker::Str32 => raw.get(header(raw)?.start..),
         _ => None,
     }
 }

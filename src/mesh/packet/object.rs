@@ -8,6 +8,24 @@ use crate::core::json;
 /// The most bytes of a map's header: it is written once the fields have been counted.
 const MAP: [u8; 3] = [0xde, 0, 0];
 
+/// A field's name as JSON has it behind another field: `,"name":`.
+pub(super) struct Key(pub(super) &'static str);
+
+/// The key of a name.
+macro_rules! key {
+    ($name:literal) => {
+        $crate::mesh::packet::object::Key(concat!(",\"", $name, "\":"))
+    };
+}
+pub(super) use key;
+
+impl Key {
+    /// The name alone.
+    fn name(&self) -> &'static str {
+        self.0.get(2..self.0.len() - 2).unwrap_or_default()
+    }
+}
+
 /// An object that is being written.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -45,37 +63,34 @@ impl<'o> Object<'o> {
 
     /// A field's name; its value must follow.
     #[inline]
-    pub(super) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
+    pub(super) fn name(&mut self, key: &Key) -> &mut Vec<u8> {
         match self.serializer {
-            Serializer::Json => {
-                self.out.extend_from_slice(if self.fields > 0 { b",\"" } else { b"\"" });
-                self.out.extend_from_slice(name.as_bytes());
-                self.out.extend_from_slice(b"\":");
-            }
-            Serializer::MsgPack => put_text(self.out, name),
+            Serializer::Json if self.fields > 0 => self.out.extend_from_slice(key.0.as_bytes()),
+            Serializer::Json => self.out.extend_from_slice(key.0.as_bytes().get(1..).unwrap_or_default()),
+            Serializer::MsgPack => put_text(self.out, key.name()),
         }
         self.fields += 1;
         self.out
     }
 
     #[inline]
-    pub(super) fn text(&mut self, name: &'static str, text: &str) {
+    pub(super) fn text(&mut self, key: &Key, text: &str) {
         let serializer = self.serializer;
-        write_text(serializer, self.name(name), text);
+        write_text(serializer, self.name(key), text);
     }
 
     /// A text, or null.
     #[inline]
-    pub(super) fn text_or_null(&mut self, name: &'static str, text: Option<&Cow<'_, str>>) {
+    pub(super) fn text_or_null(&mut self, key: &Key, text: Option<&Cow<'_, str>>) {
         match text {
-            Some(text) => self.text(name, text),
-            None => self.null(name),
+            Some(text) => self.text(key, text),
+            None => self.null(key),
         }
     }
 
-    pub(super) fn texts(&mut self, name: &'static str, texts: &[Cow<'_, str>]) {
+    pub(super) fn texts(&mut self, key: &Key, texts: &[Cow<'_, str>]) {
         let serializer = self.serializer;
-        let out = self.name(name);
+        let out = self.name(key);
         match serializer {
             Serializer::Json => json::write_texts(out, texts.iter().map(AsRef::as_ref)),
             Serializer::MsgPack => {
@@ -89,46 +104,46 @@ impl<'o> Object<'o> {
     }
 
     #[inline]
-    pub(super) fn null(&mut self, name: &'static str) {
+    pub(super) fn null(&mut self, key: &Key) {
         let serializer = self.serializer;
         match serializer {
-            Serializer::Json => self.name(name).extend_from_slice(b"null"),
-            Serializer::MsgPack => self.name(name).push(0xc0),
+            Serializer::Json => self.name(key).extend_from_slice(b"null"),
+            Serializer::MsgPack => self.name(key).push(0xc0),
         }
     }
 
     #[inline]
-    pub(super) fn truth(&mut self, name: &'static str, truth: bool) {
+    pub(super) fn truth(&mut self, key: &Key, truth: bool) {
         let serializer = self.serializer;
         match serializer {
-            Serializer::Json => self.name(name).extend_from_slice(if truth { b"true" } else { b"false" }),
-            Serializer::MsgPack => self.name(name).push(if truth { 0xc3 } else { 0xc2 }),
+            Serializer::Json => self.name(key).extend_from_slice(if truth { b"true" } else { b"false" }),
+            Serializer::MsgPack => self.name(key).push(if truth { 0xc3 } else { 0xc2 }),
         }
     }
 
     /// A number as JavaScript writes it; what is none is null.
     #[inline]
-    pub(super) fn number(&mut self, name: &'static str, number: f64) {
+    pub(super) fn number(&mut self, key: &Key, number: f64) {
         let serializer = self.serializer;
         match serializer {
-            Serializer::Json => put_json_number(self.name(name), number),
-            Serializer::MsgPack => put_number(self.name(name), number),
+            Serializer::Json => put_json_number(self.name(key), number),
+            Serializer::MsgPack => put_number(self.name(key), number),
         }
     }
 
     /// A number, or null.
-    pub(super) fn number_or_null(&mut self, name: &'static str, number: Option<f64>) {
+    pub(super) fn number_or_null(&mut self, key: &Key, number: Option<f64>) {
         match number {
-            Some(number) => self.number(name, number),
-            None => self.null(name),
+            Some(number) => self.number(key, number),
+            None => self.null(key),
         }
     }
 
     /// A whole number.
     #[inline]
-    pub(super) fn count(&mut self, name: &'static str, count: u64) {
+    pub(super) fn count(&mut self, key: &Key, count: u64) {
         let serializer = self.serializer;
-        let out = self.name(name);
+        let out = self.name(key);
         match serializer {
             Serializer::Json => out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes()),
             // Writing to a vector cannot fail.
@@ -138,24 +153,24 @@ impl<'o> Object<'o> {
 
     /// A value that is written already.
     #[inline]
-    pub(super) fn raw(&mut self, name: &'static str, raw: &[u8]) {
-        self.name(name).extend_from_slice(raw);
+    pub(super) fn raw(&mut self, key: &Key, raw: &[u8]) {
+        self.name(key).extend_from_slice(raw);
     }
 
     /// The same, or nothing of it.
-    pub(super) fn raw_if(&mut self, name: &'static str, raw: Option<&[u8]>) {
+    pub(super) fn raw_if(&mut self, key: &Key, raw: Option<&[u8]>) {
         if let Some(raw) = raw {
-            self.raw(name, raw);
+            self.raw(key, raw);
         }
     }
 
     /// A value that is an object, `{}` unless given.
-    pub(super) fn object(&mut self, name: &'static str, raw: Option<&[u8]>) {
+    pub(super) fn object(&mut self, key: &Key, raw: Option<&[u8]>) {
         let empty: &[u8] = match self.serializer {
             Serializer::Json => b"{}",
             Serializer::MsgPack => &[0x80],
         };
-        self.raw(name, raw.unwrap_or(empty));
+        self.raw(key, raw.unwrap_or(empty));
     }
 }
 
@@ -167,6 +182,7 @@ pub(super) fn write_text(serializer: Serializer, out: &mut Vec<u8>, text: &str) 
     }
 }
 
+#[inline]
 fn put_text(out: &mut Vec<u8>, text: &str) {
     // Writing to a vector cannot fail.
     let _ = rmp::encode::write_str(out, text);

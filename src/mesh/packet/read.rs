@@ -90,7 +90,7 @@ impl<'a> Sender<'a> {
 impl<'a> Reading<'a> {
     /// Hands out each field but `ver` and `sender`, which are judged.
     #[inline]
-    fn each(&self, mut take: impl FnMut(&str, Value<'a>)) -> Result<Sender<'a>, Unread> {
+    fn each(&self, mut take: impl FnMut(&[u8], Value<'a>)) -> Result<Sender<'a>, Unread> {
         let mut sender = None;
         let mut version: Option<Value<'a>> = None;
         for field in fields(self.serializer, self.body) {
@@ -98,8 +98,8 @@ impl<'a> Reading<'a> {
                 return Err(self.malformed("it is no object, or not whole"));
             };
             match &*name {
-                "ver" => version = Some(value),
-                "sender" => sender = name_of(value),
+                b"ver" => version = Some(value),
+                b"sender" => sender = name_of(value),
                 name => take(name, value),
             }
         }
@@ -121,14 +121,14 @@ impl<'a> Reading<'a> {
     fn info(&self) -> Result<Received<'a>, Unread> {
         let mut info = Info::default();
         let sender = self.each(|name, value| match name {
-            "services" => info.services = value.present(),
-            "ipList" => info.ip_list = value.present(),
-            "hostname" => info.hostname = name_of(value),
-            "client" => info.client = value.present(),
-            "config" => info.config = value.present(),
-            "instanceID" => info.instance_id = name_of(value),
-            "metadata" => info.metadata = value.present(),
-            "seq" => info.seq = value.count().unwrap_or_default(),
+            b"services" => info.services = value.present(),
+            b"ipList" => info.ip_list = value.present(),
+            b"hostname" => info.hostname = name_of(value),
+            b"client" => info.client = value.present(),
+            b"config" => info.config = value.present(),
+            b"instanceID" => info.instance_id = name_of(value),
+            b"metadata" => info.metadata = value.present(),
+            b"seq" => info.seq = value.count().unwrap_or_default(),
             _ => {}
         })?;
         info.seq = info.seq.max(1);
@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
     fn heartbeat(&self) -> Result<Received<'a>, Unread> {
         let mut heartbeat = Heartbeat::default();
         let sender = self.each(|name, value| {
-            if name == "cpu" {
+            if name == b"cpu" {
                 heartbeat.cpu = value.number();
             }
         })?;
@@ -148,8 +148,8 @@ impl<'a> Reading<'a> {
     fn ping(&self) -> Result<Received<'a>, Unread> {
         let mut ping = Ping::default();
         let sender = self.each(|name, value| match name {
-            "id" => ping.id = name_of(value),
-            "time" => ping.time = value.number(),
+            b"id" => ping.id = name_of(value),
+            b"time" => ping.time = value.number(),
             _ => {}
         })?;
         sender.ok(Packet::Ping(ping))
@@ -158,9 +158,9 @@ impl<'a> Reading<'a> {
     fn pong(&self) -> Result<Received<'a>, Unread> {
         let mut pong = Pong::default();
         let sender = self.each(|name, value| match name {
-            "id" => pong.id = name_of(value),
-            "time" => pong.time = value.number(),
-            "arrived" => pong.arrived = value.number(),
+            b"id" => pong.id = name_of(value),
+            b"time" => pong.time = value.number(),
+            b"arrived" => pong.arrived = value.number(),
             _ => {}
         })?;
         sender.ok(Packet::Pong(pong))
@@ -170,19 +170,19 @@ impl<'a> Reading<'a> {
         let mut request = Request { level: 1, ..Request::default() };
         let (mut id, mut action) = (None, None);
         let sender = self.each(|name, value| match name {
-            "id" => id = name_of(value),
-            "action" => action = name_of(value),
-            "params" => request.params = Some(value.raw),
-            "meta" => request.meta = value.present(),
-            "headers" => request.headers = value.present(),
-            "timeout" => request.timeout_ms = value.number(),
-            "level" => request.level = level(value),
-            "tracing" => request.tracing = tracing(value),
-            "parentID" => request.parent_id = name_of(value),
-            "requestID" => request.request_id = name_of(value),
-            "caller" => request.caller = name_of(value),
-            "stream" => request.stream = value.truth(),
-            "seq" => request.seq = value.count(),
+            b"id" => id = name_of(value),
+            b"action" => action = name_of(value),
+            b"params" => request.params = Some(value.raw),
+            b"meta" => request.meta = value.present(),
+            b"headers" => request.headers = value.present(),
+            b"timeout" => request.timeout_ms = value.number(),
+            b"level" => request.level = level(value),
+            b"tracing" => request.tracing = tracing(value),
+            b"parentID" => request.parent_id = name_of(value),
+            b"requestID" => request.request_id = name_of(value),
+            b"caller" => request.caller = name_of(value),
+            b"stream" => request.stream = value.truth(),
+            b"seq" => request.seq = value.count(),
             _ => {}
         })?;
         request.id = id.ok_or_else(|| self.malformed("its \"id\" is no text"))?;
@@ -194,14 +194,14 @@ impl<'a> Reading<'a> {
         let mut response = Response::default();
         let mut id = None;
         let sender = self.each(|name, value| match name {
-            "id" => id = name_of(value),
-            "meta" => response.meta = value.present(),
-            "headers" => response.headers = value.present(),
-            "success" => response.success = value.truth(),
-            "data" => response.data = Some(value.raw),
-            "error" => response.error = value.present(),
-            "stream" => response.stream = value.present().map(|_| value.truth()),
-            "seq" => response.seq = value.count(),
+            b"id" => id = name_of(value),
+            b"meta" => response.meta = value.present(),
+            b"headers" => response.headers = value.present(),
+            b"success" => response.success = value.truth(),
+            b"data" => response.data = Some(value.raw),
+            b"error" => response.error = value.present(),
+            b"stream" => response.stream = value.present().map(|_| value.truth()),
+            b"seq" => response.seq = value.count(),
             _ => {}
         })?;
         response.id = id.ok_or_else(|| self.malformed("its \"id\" is no text"))?;
@@ -213,18 +213,18 @@ impl<'a> Reading<'a> {
         let mut name_of_event = None;
         let mut groups: Option<Value<'a>> = None;
         let sender = self.each(|name, value| match name {
-            "id" => event.id = name_of(value),
-            "event" => name_of_event = name_of(value),
-            "data" => event.data = Some(value.raw),
-            "groups" => groups = Some(value),
-            "broadcast" => event.broadcast = value.truth(),
-            "meta" => event.meta = value.present(),
-            "headers" => event.headers = value.present(),
-            "level" => event.level = level(value),
-            "tracing" => event.tracing = tracing(value),
-            "parentID" => event.parent_id = name_of(value),
-            "requestID" => event.request_id = name_of(value),
-            "caller" => event.caller = name_of(value),
+            b"id" => event.id = name_of(value),
+            b"event" => name_of_event = name_of(value),
+            b"data" => event.data = Some(value.raw),
+            b"groups" => groups = Some(value),
+            b"broadcast" => event.broadcast = value.truth(),
+            b"meta" => event.meta = value.present(),
+            b"headers" => event.headers = value.present(),
+            b"level" => event.level = level(value),
+            b"tracing" => event.tracing = tracing(value),
+            b"parentID" => event.parent_id = name_of(value),
+            b"requestID" => event.request_id = name_of(value),
+            b"caller" => event.caller = name_of(value),
             _ => {}
         })?;
         event.event = name_of_event.ok_or_else(|| self.malformed("its \"event\" is no text"))?;

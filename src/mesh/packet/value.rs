@@ -160,17 +160,23 @@ pub fn fields(serializer: Serializer, body: &[u8]) -> Fields<'_> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Option<(Cow<'a, str>, Value<'a>)>;
+    /// The name, and the value.
+    type Item = Option<(Cow<'a, [u8]>, Value<'a>)>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Json(fields) => Some(
-                fields
-                    .next()?
-                    .ok()
-                    .map(|field| (field.name, Value { serializer: Serializer::Json, raw: field.value })),
-            ),
+            Self::Json(fields) => {
+                let field = fields.next_raw()?.ok();
+                Some(field.and_then(|json::Raw { name, escaped, value }| {
+                    let name = if escaped {
+                        Cow::Owned(json::text(name)?.into_owned().into_bytes())
+                    } else {
+                        Cow::Borrowed(name.get(1..name.len() - 1)?)
+                    };
+                    Some((name, Value { serializer: Serializer::Json, raw: value }))
+                }))
+            }
             Self::MsgPack(None) => {
                 *self = Self::MsgPack(Some(msgpack::Items::ended()));
                 Some(None)
@@ -178,7 +184,7 @@ impl<'a> Iterator for Fields<'a> {
             Self::MsgPack(Some(items)) => {
                 let (name, raw) = (items.next()?, items.next());
                 let field = name.zip(raw.flatten()).and_then(|(name, raw)| {
-                    let name = msgpack::text(name)?;
+                    let name = msgpack::bytes_of_text(name)?;
                     Some((Cow::Borrowed(name), Value { serializer: Serializer::MsgPack, raw }))
                 });
                 if field.is_none() {

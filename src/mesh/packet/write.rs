@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::object::{Object, write_text};
+use super::object::{Object, key, write_text};
 use super::{Event, Heartbeat, Info, Packet, Ping, Pong, Request, Response, Serializer, Version};
 
 /// Writes the packets of one node.
@@ -82,23 +82,23 @@ impl Writer {
     /// Appends an `INFO`.
     pub fn info(&self, out: &mut Vec<u8>, info: &Info<'_>) {
         let mut object = Object::begin(self.serializer, out);
-        object.raw_if("services", info.services);
-        object.raw_if("ipList", info.ip_list);
+        object.raw_if(&key!("services"), info.services);
+        object.raw_if(&key!("ipList"), info.ip_list);
         if let Some(hostname) = &info.hostname {
-            object.text("hostname", hostname);
+            object.text(&key!("hostname"), hostname);
         }
-        object.object("client", info.client);
-        object.object("config", info.config);
-        object.text_or_null("instanceID", info.instance_id.as_ref());
-        object.object("metadata", info.metadata);
-        object.count("seq", info.seq);
+        object.object(&key!("client"), info.client);
+        object.object(&key!("config"), info.config);
+        object.text_or_null(&key!("instanceID"), info.instance_id.as_ref());
+        object.object(&key!("metadata"), info.metadata);
+        object.count(&key!("seq"), info.seq);
         self.end(object);
     }
 
     /// Appends a `HEARTBEAT`.
     pub fn heartbeat(&self, out: &mut Vec<u8>, heartbeat: Heartbeat) {
         let mut object = Object::begin(self.serializer, out);
-        object.number_or_null("cpu", heartbeat.cpu);
+        object.number_or_null(&key!("cpu"), heartbeat.cpu);
         self.end(object);
     }
 
@@ -106,10 +106,10 @@ impl Writer {
     pub fn ping(&self, out: &mut Vec<u8>, ping: &Ping<'_>) {
         let mut object = Object::begin(self.serializer, out);
         if let Some(time) = ping.time {
-            object.number("time", time);
+            object.number(&key!("time"), time);
         }
         if let Some(id) = &ping.id {
-            object.text("id", id);
+            object.text(&key!("id"), id);
         }
         self.end(object);
     }
@@ -118,13 +118,13 @@ impl Writer {
     pub fn pong(&self, out: &mut Vec<u8>, pong: &Pong<'_>) {
         let mut object = Object::begin(self.serializer, out);
         if let Some(time) = pong.time {
-            object.number("time", time);
+            object.number(&key!("time"), time);
         }
         if let Some(id) = &pong.id {
-            object.text("id", id);
+            object.text(&key!("id"), id);
         }
         if let Some(arrived) = pong.arrived {
-            object.number("arrived", arrived);
+            object.number(&key!("arrived"), arrived);
         }
         self.end(object);
     }
@@ -132,7 +132,7 @@ impl Writer {
     /// Appends a `REQ`.
     pub fn request(&self, out: &mut Vec<u8>, request: &Request<'_>) {
         let Ok(()) = self.request_parts(out, request, |object| {
-            object.raw_if("params", request.params);
+            object.raw_if(&key!("params"), request.params);
             Ok::<_, Infallible>(())
         });
     }
@@ -148,7 +148,7 @@ impl Writer {
         params: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let begin = out.len();
-        self.request_parts(out, request, |object| params(object.name("params")))
+        self.request_parts(out, request, |object| params(object.name(&key!("params"))))
             .inspect_err(|_| out.truncate(begin))
     }
 
@@ -159,21 +159,21 @@ impl Writer {
         params: impl FnOnce(&mut Object<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut object = Object::begin(self.serializer, out);
-        object.text("id", &request.id);
-        object.text("action", &request.action);
+        object.text(&key!("id"), &request.id);
+        object.text(&key!("action"), &request.action);
         params(&mut object)?;
         self.meta(&mut object, request.meta, request.headers);
         if let Some(timeout) = request.timeout_ms {
-            object.number("timeout", timeout);
+            object.number(&key!("timeout"), timeout);
         }
-        object.count("level", request.level.into());
+        object.count(&key!("level"), request.level.into());
         tracing(&mut object, request.tracing);
-        object.text_or_null("parentID", request.parent_id.as_ref());
-        object.text_or_null("requestID", request.request_id.as_ref());
-        object.text_or_null("caller", request.caller.as_ref());
-        object.truth("stream", request.stream);
+        object.text_or_null(&key!("parentID"), request.parent_id.as_ref());
+        object.text_or_null(&key!("requestID"), request.request_id.as_ref());
+        object.text_or_null(&key!("caller"), request.caller.as_ref());
+        object.truth(&key!("stream"), request.stream);
         if let Some(seq) = request.seq {
-            object.count("seq", seq);
+            object.count(&key!("seq"), seq);
         }
         self.end(object);
         Ok(())
@@ -182,7 +182,7 @@ impl Writer {
     /// Appends a `RES`.
     pub fn response(&self, out: &mut Vec<u8>, response: &Response<'_>) {
         let Ok(()) = self.response_parts(out, response, |object| {
-            object.raw_if("data", response.data);
+            object.raw_if(&key!("data"), response.data);
             Ok::<_, Infallible>(())
         });
     }
@@ -198,7 +198,7 @@ impl Writer {
         data: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let begin = out.len();
-        self.response_parts(out, response, |object| data(object.name("data")))
+        self.response_parts(out, response, |object| data(object.name(&key!("data"))))
             .inspect_err(|_| out.truncate(begin))
     }
 
@@ -209,19 +209,19 @@ impl Writer {
         data: impl FnOnce(&mut Object<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut object = Object::begin(self.serializer, out);
-        object.text("id", &response.id);
+        object.text(&key!("id"), &response.id);
         self.meta(&mut object, response.meta, response.headers);
-        object.truth("success", response.success);
+        object.truth(&key!("success"), response.success);
         data(&mut object)?;
         if response.stream.is_none() {
-            object.raw_if("error", response.error);
+            object.raw_if(&key!("error"), response.error);
         }
         if let Some(stream) = response.stream {
-            object.truth("stream", stream);
+            object.truth(&key!("stream"), stream);
             if let Some(seq) = response.seq {
-                object.count("seq", seq);
+                object.count(&key!("seq"), seq);
             }
-            object.raw_if("error", response.error);
+            object.raw_if(&key!("error"), response.error);
         }
         self.end(object);
         Ok(())
@@ -231,28 +231,28 @@ impl Writer {
     pub fn event(&self, out: &mut Vec<u8>, event: &Event<'_>) {
         let mut object = Object::begin(self.serializer, out);
         if let Some(id) = &event.id {
-            object.text("id", id);
+            object.text(&key!("id"), id);
         }
-        object.text("event", &event.event);
-        object.raw_if("data", event.data);
+        object.text(&key!("event"), &event.event);
+        object.raw_if(&key!("data"), event.data);
         if let Some(groups) = &event.groups {
-            object.texts("groups", groups);
+            object.texts(&key!("groups"), groups);
         }
-        object.truth("broadcast", event.broadcast);
+        object.truth(&key!("broadcast"), event.broadcast);
         self.meta(&mut object, event.meta, event.headers);
-        object.count("level", event.level.into());
+        object.count(&key!("level"), event.level.into());
         tracing(&mut object, event.tracing);
-        object.text_or_null("parentID", event.parent_id.as_ref());
-        object.text_or_null("requestID", event.request_id.as_ref());
-        object.text_or_null("caller", event.caller.as_ref());
-        object.null("needAck");
+        object.text_or_null(&key!("parentID"), event.parent_id.as_ref());
+        object.text_or_null(&key!("requestID"), event.request_id.as_ref());
+        object.text_or_null(&key!("caller"), event.caller.as_ref());
+        object.null(&key!("needAck"));
         self.end(object);
     }
 
     fn meta(&self, object: &mut Object<'_>, meta: Option<&[u8]>, headers: Option<&[u8]>) {
-        object.object("meta", meta);
+        object.object(&key!("meta"), meta);
         if self.version == Version::V5 {
-            object.object("headers", headers);
+            object.object(&key!("headers"), headers);
         }
     }
 
@@ -263,7 +263,7 @@ impl Writer {
 
 fn tracing(object: &mut Object<'_>, tracing: Option<bool>) {
     match tracing {
-        Some(traced) => object.truth("tracing", traced),
-        None => object.null("tracing"),
+        Some(traced) => object.truth(&key!("tracing"), traced),
+        None => object.null(&key!("tracing")),
     }
 }
