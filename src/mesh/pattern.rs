@@ -47,11 +47,11 @@ enum Piece {
 /// the product of both lengths, whatever the pattern.
 fn glob(pattern: &str, name: &str) -> bool {
     let pieces = pieces(pattern);
-    let mut reached = vec![false; pieces.len() + 1];
+    let (mut reached, mut next) = (vec![false; pieces.len() + 1], vec![false; pieces.len() + 1]);
     reached[0] = true;
     pass_over(&pieces, &mut reached);
     for character in name.chars() {
-        let mut next = vec![false; pieces.len() + 1];
+        next.fill(false);
         for (place, piece) in pieces.iter().enumerate().filter(|(place, _)| reached[*place]) {
             match piece {
                 Piece::Anything => next[place] = true,
@@ -60,7 +60,7 @@ fn glob(pattern: &str, name: &str) -> bool {
                 Piece::Exactly(wanted) => next[place + 1] |= character == *wanted,
             }
         }
-        reached = next;
+        std::mem::swap(&mut reached, &mut next);
         pass_over(&pieces, &mut reached);
     }
     reached[pieces.len()]

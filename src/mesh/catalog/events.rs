@@ -125,10 +125,8 @@ impl Events {
         let mut plan = Plan::default();
         for place in self.matching(event, groups) {
             let Some(Listeners { group, endpoints, .. }) = self.lists.get_mut(place) else { continue };
-            let reached = |entry: &Entry| {
-                plan.remote.iter().any(|(node, groups)| *node == entry.node && groups.contains(group))
-            };
-            if endpoints.entries().iter().any(reached) {
+            let listens = |node: &Place| endpoints.entries().iter().any(|entry| entry.node == *node);
+            if plan.remote.iter().any(|(node, groups)| groups.contains(group) && listens(node)) {
                 continue;
             }
             let Some(entry) = endpoints.choose(choosing, random) else { continue };
