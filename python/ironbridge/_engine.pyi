@@ -526,6 +526,9 @@ class FabricConnector:
     def detach(self) -> None:
         """On the loop's thread, after `close`: cancels the handlers that still run."""
 
+    def abandon(self) -> None:
+        """Ends at once, where the loop that it was opened on has ended before."""
+
     def join(self, grace: float) -> int:
         """On any thread but the loop's: waits for the engine's threads; tells how many handlers still run."""
 
@@ -571,6 +574,7 @@ class FabricConnector:
         domain: str | None = None,
         kind: str | None = None,
         id: str | None = None,
+        name: str = "keep-alives",
     ) -> tuple[FabricSubscription, Future[None] | None]: ...
     def follow_logs(
         self,

@@ -252,7 +252,9 @@ impl Caller {
                 }
                 opened = &mut opening, if up.is_none() => match opened {
                     Some(Ok(opened)) => {
-                        self.targets.begin();
+                        for exchange in self.targets.begin() {
+                            self.prepare(&exchange);
+                        }
                         self.back = Instant::now();
                         up = Some(opened);
                         None

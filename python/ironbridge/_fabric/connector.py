@@ -191,6 +191,8 @@ class AmqBrokerConnector:
                 connector is open already.
         """
         within = _OPEN_TIMEOUT if timeout is None else settings.seconds("timeout", timeout)
+        if self.is_open and self._loop is not None and self._loop.is_closed():
+            self._abandon()
         if self.is_open:
             raise ConfigurationError("the connector is open already")
         if self._state == "closed":
@@ -244,7 +246,10 @@ class AmqBrokerConnector:
         """
         grace = self._native.grace if timeout is None else settings.seconds("timeout", timeout)
         loop = self._loop
-        if not self.is_open or loop is None or self._process != os.getpid() or loop.is_closed():
+        if not self.is_open or loop is None or self._process != os.getpid():
+            return _engine.Ready(None)
+        if loop.is_closed():
+            self._abandon()
             return _engine.Ready(None)
         if self._native.on_loop:
             ending = asyncio.ensure_future(self._ended(grace), loop=loop)
@@ -258,6 +263,11 @@ class AmqBrokerConnector:
         if background is not None:
             background.stop(grace + 1.0)
         return _engine.Ready(None)
+
+    def _abandon(self) -> None:
+        """Its loop has ended before it: nothing can run to its end any more."""
+        self._native.abandon()
+        self._state = "closed"
 
     async def _ended(self, grace: float) -> None:
         """Whoever asks, it ends once."""
@@ -449,6 +459,7 @@ class AmqBrokerConnector:
             None if domain == "*" else domain,
             settings.wanted("service_type", service_type),
             settings.wanted("service_id", service_id),
+            name=name,
         )
         return Subscription(name, native, begun)
 

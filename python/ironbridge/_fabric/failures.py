@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, IronbridgeError, RemoteExecutionError, from_wire
+from .contained import Exited
 
 
 class MessageSettled(ConfigurationError):
@@ -45,6 +46,8 @@ def _caused(error: BaseException, cause: BaseException) -> BaseException:
 
 def _name(error: BaseException) -> str:
     """The class as originals look it up, to make one of the message and the arguments."""
+    if isinstance(error, Exited) and error.__cause__ is not None:
+        error = error.__cause__
     kind: type = getattr(type(error), "_origin", type(error))
     if kind is RemoteExecutionError:
         return error.type_name if isinstance(error, RemoteExecutionError) else kind.__name__

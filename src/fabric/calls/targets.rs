@@ -62,17 +62,17 @@ impl Targets {
         self.ready.contains(exchange)
     }
 
-    /// A new connection begins, on which nothing is there.
-    pub(super) fn begin(&mut self) {
+    /// A new connection begins, on which nothing is there. Gives the exchanges that somebody waits for.
+    pub(super) fn begin(&mut self) -> Vec<String> {
         self.session += 1;
         self.ready.clear();
         self.anchor = names::reply_queue().unwrap_or_default().into();
-        for (_, waiting) in self.preparing.drain() {
-            for done in waiting.others {
-                // It is prepared when it is called.
-                done.end(Ok(()));
-            }
-        }
+        self.preparing.retain(|_, waiting| {
+            // Those are sent anew, and ask again.
+            waiting.calls.clear();
+            !waiting.others.is_empty()
+        });
+        self.preparing.keys().cloned().collect()
     }
 
     /// A call waits for the exchange. Whether somebody must prepare it now.

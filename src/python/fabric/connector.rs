@@ -1,6 +1,7 @@
 //! A connector, from Python.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -68,6 +69,7 @@ impl FabricConnector {
             fallback,
             limits: values,
             place: Mutex::new(Place::default()),
+            ending: AtomicBool::new(false),
             running: Mutex::new(Running::default()),
         };
         let engine = Mutex::new(None);
@@ -158,6 +160,7 @@ impl FabricConnector {
 
     /// On the loop's thread, after `close`: handlers that still run are cancelled, and the loop watches no more.
     fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.ending.store(true, Ordering::Release);
         let place = std::mem::take(&mut *self.shared.place.lock());
         if let Some(event_loop) = place.event_loop {
             let fd = self.shared.mailbox.fd();
@@ -169,6 +172,18 @@ impl FabricConnector {
         }
         let left = self.shared.mailbox.close();
         self.tell(py, left)
+    }
+
+    /// Ends at once, where the loop that it was opened on has ended before.
+    fn abandon(&self, py: Python<'_>) {
+        self.shared.ending.store(true, Ordering::Release);
+        *self.shared.place.lock() = Place::default();
+        if let Some(engine) = self.engine.lock().take() {
+            engine.close(Duration::ZERO, Done::nobody());
+            py.detach(|| engine.join());
+        }
+        drop(self.shared.mailbox.close());
+        self.shared.running.lock().tasks.clear();
     }
 
     /// On any thread but the loop's: waits for the engine's thread and for the workers, `grace` seconds at most.

@@ -8,7 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use super::shared::Shared;
+use super::shared::{Shared, helper};
 use crate::core::deadline::Deadline;
 use crate::python::coroutine;
 
@@ -52,7 +52,10 @@ fn begin<'py>(
     value: &Bound<'py, PyAny>,
 ) -> PyResult<Begun<'py>> {
     let task = if coroutine::is_one(value)? {
-        coroutine::start(event_loop, value, context)?
+        // One that ends the program would end it for every server, one after the other.
+        static CONTAINED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let contained = helper(py, &CONTAINED, "ironbridge._fabric.contained", "contained")?;
+        coroutine::start(event_loop, &contained.call1((value,))?, context)?
     } else if value.hasattr(intern!(py, "__await__"))? {
         coroutine::awaited(event_loop, value)?
     } else {

@@ -231,13 +231,14 @@ impl After for Answered {
 
     fn ended(self: Box<Self>, py: Python<'_>, outcome: PyResult<Bound<'_, PyAny>>) {
         let Answering { answer, codec, name, deadline } = self.answering;
-        if outcome.as_ref().is_err_and(|error| running::is_cancelled(py, error)) {
-            if deadline.is_some_and(Deadline::passed) {
-                // Nobody waits any more.
-                return answer.expire();
-            }
+        if self.served.shared.is_cut_off(py, &outcome) {
             // The connector closes before it could end: the next server takes it.
             return drop(answer);
+        }
+        let cancelled = outcome.as_ref().is_err_and(|error| running::is_cancelled(py, error));
+        if cancelled && deadline.is_some_and(Deadline::passed) {
+            // Nobody waits any more.
+            return answer.expire();
         }
         self.served.answer(py, answer, codec, &name, outcome);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
 
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use super::codec::{Codec, Fallback};
+use super::running;
 use super::serving::Incoming;
 use super::subscribing::Message;
 use super::waiting::Ended;
@@ -42,6 +44,8 @@ pub(super) struct Shared {
     pub(super) fallback: Fallback,
     pub(super) limits: Limits,
     pub(super) place: Mutex<Place>,
+    /// The connector ends: handlers that are cancelled now have not failed.
+    pub(super) ending: AtomicBool,
     /// Handlers that have not ended, by number.
     pub(super) running: Mutex<Running>,
 }
@@ -83,6 +87,12 @@ impl Shared {
             (event_loop.bind(py).clone(), context.bind(py).clone())
         };
         Ok(Some((event_loop, context.call_method0(intern!(py, "copy"))?)))
+    }
+
+    /// Whether a handler was cancelled since the connector ends.
+    pub(super) fn is_cut_off<T>(&self, py: Python<'_>, outcome: &PyResult<T>) -> bool {
+        let cancelled = outcome.as_ref().is_err_and(|error| running::is_cancelled(py, error));
+        cancelled && self.ending.load(Ordering::Acquire)
     }
 
     /// Whether this is the loop's thread.

@@ -92,9 +92,10 @@ impl Subscriber {
 
     /// The callback has ended.
     fn ended(&self, py: Python<'_>, message: &IncomingMessage, outcome: PyResult<()>) {
+        let cut_off = self.shared.is_cut_off(py, &outcome);
         let verdict = match (&outcome, self.ack) {
             (Ok(()), Ack::Auto { .. }) => Some(Verdict::Ack),
-            (Err(error), Ack::Auto { .. }) if running::is_cancelled(py, error) => {
+            (Err(_), Ack::Auto { .. }) if cut_off => {
                 // The connector closes before it could end: the message comes again.
                 Some(Verdict::Reject { requeue: true })
             }
@@ -105,7 +106,7 @@ impl Subscriber {
             message.settle_if_open(verdict);
         }
         if let Err(error) = outcome
-            && !running::is_cancelled(py, &error)
+            && !cut_off
         {
             self.told(py, &error);
         }
