@@ -217,7 +217,9 @@ class Relay:
                     done.set_exception(error)
             self._accept()
             for link in list(self._links):
-                self._carry(link)
+                # A limit that another one has reached may have ended it.
+                if link in self._links:
+                    self._carry(link)
             with self._news:
                 self._news.notify_all()
         self._drop(list(self._links), reset=False)
