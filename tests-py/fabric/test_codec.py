@@ -75,7 +75,7 @@ def test_ctrl_c_in_a_repr_is_no_refusal() -> None:
 
 def test_a_body_that_would_be_too_large_is_refused_while_it_is_unpacked() -> None:
     bomb = gzip.compress(b" " * (64 << 20))
-    with pytest.raises(PayloadError, match=r"a compressed body of more than 65536 bytes \(max_frame\)") as told:
+    with pytest.raises(PayloadError, match=r"a compressed body of more than 65536 bytes \(max_message\)") as told:
         decode(bomb, max_frame=65_536)
     assert told.value.fate == "rejected"
     exact = gzip.compress(json.dumps("x" * 65_534).encode())

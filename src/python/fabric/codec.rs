@@ -78,7 +78,7 @@ impl Codec {
     ) -> PyResult<Vec<u8>> {
         let py = value.py();
         let mut out = Vec::with_capacity(128);
-        match json::encode(py, value, &mut out, limits, at) {
+        match json::encode_within(py, value, &mut out, limits, "max_message", at) {
             Err(refusal) if fallback == Fallback::Repr && refusal.is_instance_of::<PyException>(py) => {
                 out = with_repr(value, limits, refusal)?;
             }

@@ -20,8 +20,23 @@ pub(crate) fn encode(
     limits: &Limits,
     at: &str,
 ) -> PyResult<()> {
+    encode_within(py, value, out, limits, "max_frame", at)
+}
+
+/// The same where users know the bound by another name.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_within(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    limits: &Limits,
+    bound: &'static str,
+    at: &str,
+) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { end: start.saturating_add(limits.max_frame), out, limits, items: 0 };
+    let mut encoder = Encoder { end: start.saturating_add(limits.max_frame), out, limits, bound, items: 0 };
     let outcome = encoder.value(value, 0).and_then(|()| encoder.room(0));
     outcome.map_err(|refusal| {
         out.truncate(start);
@@ -34,6 +49,8 @@ pub(super) struct Encoder<'a> {
     /// The longest that `out` may become.
     end: usize,
     limits: &'a Limits,
+    /// What users call the longest.
+    bound: &'static str,
     items: usize,
 }
 
@@ -121,7 +138,7 @@ impl Encoder<'_> {
 
     #[cold]
     fn too_long(&self) -> Box<Refusal> {
-        Refusal::new(format!("longer than {} bytes as JSON (max_frame)", self.limits.max_frame))
+        Refusal::new(format!("longer than {} bytes as JSON ({})", self.limits.max_frame, self.bound))
     }
 
     /// A text that is UTF-8 and no longer than there is room.

@@ -20,5 +20,5 @@ mod write_text;
 
 use super::refusal;
 pub(crate) use decode::decode;
-pub(crate) use encode::encode;
+pub(crate) use encode::{encode, encode_within};
 pub(crate) use tools::register;
