@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use super::context::Context;
 use super::error::classify;
-use super::link::Link;
+use super::link::{Link, answered};
 use super::presence::Roster;
 use super::publishing::Message;
 use super::wire::{self, Kind};
@@ -546,7 +546,7 @@ async fn next(up: &mut Option<Up>) -> Event {
 /// The channel for calls, once there is a connection.
 async fn open(mut link: Link) -> Option<lapin::Result<Up>> {
     match link.channel().await? {
-        Ok(channel) => Some(consume(channel).await),
+        Ok(channel) => Some(answered(consume(channel)).await),
         Err(error) => Some(Err(error)),
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::acks::{Ack, Ledger};
 use super::context::Context;
 use super::error::{Cause, classify};
-use super::link::Link;
+use super::link::{Link, answered};
 use crate::core::done::Done;
 use crate::core::error::{Code, Error};
 
@@ -358,7 +358,7 @@ async fn open(mut link: Link, spec: Arc<Mutex<QueueSpec>>) -> Option<lapin::Resu
     match link.channel().await? {
         Ok(channel) => {
             let wanted = spec.lock().clone();
-            Some(begin(channel, wanted, &spec).await)
+            Some(answered(begin(channel, wanted, &spec)).await)
         }
         Err(error) => Some(Err(error)),
     }

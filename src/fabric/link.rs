@@ -71,7 +71,8 @@ pub(crate) struct Link {
 impl Link {
     /// A channel of the connection, once there is one; `None` when there will be none any more.
     pub(crate) async fn channel(&mut self) -> Option<lapin::Result<Channel>> {
-        Some(self.connection().await?.create_channel().await)
+        let connection = self.connection().await?;
+        Some(answered(connection.create_channel()).await)
     }
 
     /// The connection, once there is one; `None` when there will be none any more.
@@ -125,6 +126,15 @@ impl Farewell {
     pub(crate) async fn say(self) {
         let _ = tokio::time::timeout(FAREWELL, self.0.close(200, "bye".into())).await;
     }
+}
+
+/// What the broker does not answer in this time is asked again: a channel that it closes meanwhile answers nothing.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Asks the broker for something, and does not wait for ever.
+pub(crate) async fn answered<T>(asked: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
+    let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the broker did not answer").into();
+    tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// How often a connection is looked at that says nothing of its end.

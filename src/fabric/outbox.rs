@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::context::Context;
 use super::error::{Cause, classify};
-use super::link::Link;
+use super::link::{Link, answered};
 use super::publishing::{InFlight, Message, Outcome};
 use super::{headers, topology, wire};
 use crate::core::done::Done;
@@ -258,8 +258,8 @@ impl Entry {
 async fn prepared(link: &mut Link, context: &Context) -> lapin::Result<Channel> {
     let Some(opened) = link.channel().await else { return Err(wire::ended()) };
     let channel = opened?;
-    topology::declare(&channel, &context.config).await?;
-    channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
+    answered(topology::declare(&channel, &context.config)).await?;
+    answered(channel.confirm_select(lapin::options::ConfirmSelectOptions::default())).await?;
     Ok(channel)
 }
 

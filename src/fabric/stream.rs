@@ -3,7 +3,7 @@
 use super::consume::QueueSpec;
 use super::context::Context;
 use super::error::classify;
-use super::link::Link;
+use super::link::{Link, answered};
 use crate::core::error::{Code, Error, Result};
 
 /// Declares it on a channel of its own.
@@ -15,7 +15,7 @@ pub(crate) async fn declare(mut link: Link, context: &Context, queue: &QueueSpec
         link.channel().await.ok_or_else(|| Error::new(Code::ConnectionLost, "the connector is closed"))?;
     let declared = async {
         let channel = opened?;
-        queue.declare(&channel).await?;
+        answered(queue.declare(&channel)).await?;
         let _ = channel.close(200, "done".into()).await;
         Ok(())
     };

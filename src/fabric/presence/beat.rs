@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{GOODBYE, KEEP_ALIVE, WHO_IS_THERE};
 use crate::fabric::context::Context;
 use crate::fabric::identity::Identity;
-use crate::fabric::link::Link;
+use crate::fabric::link::{Link, answered};
 use crate::fabric::{topology, wire};
 
 /// What this service says of itself.
@@ -133,7 +133,7 @@ impl Beat {
         // Answers to what is asked before this listens would be missed.
         let _ = tokio::time::timeout(LISTENING, self.own.listens.notified()).await;
         // Somebody may have deleted the exchange.
-        let declared = topology::declare(channel, &self.context.config).await;
+        let declared = answered(topology::declare(channel, &self.context.config)).await;
         if declared.is_err() || self.say(channel, WHO_IS_THERE, None).await.is_err() {
             return false;
         }

@@ -12,7 +12,7 @@ use lapin::{Channel, Consumer};
 use super::{Registration, Up};
 use crate::fabric::acks::Ledger;
 use crate::fabric::context::Context;
-use crate::fabric::link::Link;
+use crate::fabric::link::{Link, answered};
 use crate::fabric::{names, topology};
 
 /// What comes from a method's queue.
@@ -82,7 +82,7 @@ pub(super) async fn open(
     registration: Registration,
 ) -> Option<lapin::Result<Up>> {
     match link.channel().await? {
-        Ok(channel) => Some(begin(channel, &context, &registration).await),
+        Ok(channel) => Some(answered(begin(channel, &context, &registration)).await),
         Err(error) => Some(Err(error)),
     }
 }
