@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError, IronbridgeError, PayloadError
+from ..errors import ConfigurationError, IronbridgeError, Overloaded, PayloadError
 
 if TYPE_CHECKING:
     from .connector import AmqBrokerConnector
@@ -149,8 +149,8 @@ def _sent(connector: AmqBrokerConnector, told: _Told) -> bool:
     level, text, headers = told
     try:
         connector._native.log(level, text, headers)
-    except PayloadError:
-        # Something in it is larger than a message may be, and stays so.
+    except (PayloadError, Overloaded):
+        # Something in it is larger than a message may be, and stays so; or the connector has counted it as dropped.
         return True
     except IronbridgeError:
         return False
