@@ -9,7 +9,8 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 
-use super::{Registration, Up};
+use super::Registration;
+use super::channel::Up;
 use crate::fabric::acks::Ledger;
 use crate::fabric::context::Context;
 use crate::fabric::link::{Link, answered};

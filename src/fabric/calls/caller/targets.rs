@@ -38,7 +38,7 @@ struct Waiting {
 }
 
 /// How preparing an exchange has ended.
-pub(super) struct Prepared {
+pub(in crate::fabric::calls) struct Prepared {
     exchange: String,
     session: u64,
     outcome: Result<()>,
