@@ -186,7 +186,8 @@ async def test_any_awaitable_can_be_cancelled(rabbitmq: RabbitMQ, vhost: str, vh
                 await begun
         # What was begun goes on.
         own = await connector.rpc_proxy("stage", "caller", "audience", idempotent=True)
-        await eventually(lambda: "stage.api.audience.caller::mirror" in rabbitmq.queues(vhost_name))
+        queue = "stage.api.audience.caller::mirror"
+        await eventually(lambda: rabbitmq.queues(vhost_name).get(queue, {}).get("consumers") == 1)
         assert await own.mirror(value=3) == 3
 
 

@@ -101,9 +101,9 @@ def _consumer(broker: RabbitMQ, vhost: str) -> str:
     """The channel on which calls of `hold` are taken now."""
     queue = METHOD.format("hold")
     return broker.eval(
-        f'try rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)) of'
+        f'try case rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, <<"{queue}">>)) of'
         " {ok, Q} -> [pid_to_list(element(1, C)) || C <- rabbit_amqqueue:consumers(Q)]; _ -> <<>>"
-        " catch _:_ -> <<>> end"
+        " end catch _:_ -> <<>> end"
     )
 
 
