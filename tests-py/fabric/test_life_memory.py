@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import threading
 import weakref
@@ -163,8 +164,12 @@ async def test_one_outbound_connection_and_no_listening_socket(rabbitmq: RabbitM
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-async def test_a_thousand_reconnects_leave_memory_flat(rabbitmq: RabbitMQ, vhost_name: str) -> None:
+async def test_a_thousand_reconnects_leave_memory_flat(
+    rabbitmq: RabbitMQ, vhost_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     process = psutil.Process()
+    # What is logged of each loss would be kept for the report.
+    caplog.set_level(logging.CRITICAL, "ironbridge.fabric")
 
     async def again(times: int) -> None:
         for _ in range(times):

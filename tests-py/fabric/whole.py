@@ -49,7 +49,8 @@ class Whole:
         options["options"] = {"backoff_most": 0.2, **options.get("options", {})}
         self.caller = caller(uri, on_state=self.states.append, on_error=self._told, **options)
         self.server = server(server_uri or uri, on_state=self.server_states.append, on_error=self._told, **options)
-        self._logger = logging.getLogger("tests.whole")
+        # One that stands alone: nobody else keeps its records.
+        self._logger = logging.Logger("tests.whole")
         self._numbers = itertools.count()
         self.data: list[int] = []
         self.records: list[str] = []
@@ -64,7 +65,6 @@ class Whole:
         self.service = await served(self.caller)
         handler = AmqpHandler()
         self._logger.addHandler(handler)
-        self._logger.propagate = False
         await self.server.init_logging_handler(handler)
         await self.caller.subscribe_data("whole", {"kind": "whole"}, self._data)
         await self.caller.follow_logs(self._record)
