@@ -584,7 +584,6 @@ class FabricConnector:
         level: str | None = None,
         kind: str | None = None,
         id: str | None = None,
-        name: str = "keep-alives",
     ) -> tuple[FabricSubscription, Future[None] | None]: ...
     def retain(self, given: _FabricRetained) -> Future[None] | None: ...
     def log(self, level: str, text: str, headers: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ pub struct FabricLimits {
     pub backoff_most: Duration,
     /// Time for what runs and what waits to end when a connector closes (`GRACE`, 10 s).
     pub grace: Duration,
-    /// A loop that takes nothing for this long is told to be blocked (`STALL`, 0.25 s).
+    /// A loop that takes nothing for this long is told to be blocked (`STALL`, 0.1 s).
     pub stall: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Default for FabricLimits {
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(15),
             grace: Duration::from_secs(10),
-            stall: Duration::from_millis(250),
+            stall: Duration::from_millis(100),
         }
     }
 }

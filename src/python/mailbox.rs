@@ -84,15 +84,13 @@ impl<T: Send> Mailbox<T> {
         std::mem::take(&mut held.items)
     }
 
-    /// Takes out what the loop has not taken, of a kind.
+    /// Takes out what the loop has not taken, of a kind. The loop is late until it drains the box, so that what comes
+    /// meanwhile has waited as long as what came first.
     pub(crate) fn take_if(&self, is_wanted: impl Fn(&T) -> bool) -> VecDeque<T> {
         let mut held = self.held().lock();
         let (taken, left): (VecDeque<T>, VecDeque<T>) =
             std::mem::take(&mut held.items).into_iter().partition(is_wanted);
         held.items = left;
-        if held.items.is_empty() {
-            held.since = None;
-        }
         taken
     }
 
@@ -101,7 +99,7 @@ impl<T: Send> Mailbox<T> {
         self.bell.as_fd().as_raw_fd()
     }
 
-    /// Since when the first item waits that has not been taken.
+    /// Since when the loop has left something in the box.
     pub(crate) fn oldest_waiting(&self) -> Option<Instant> {
         self.held().lock().since
     }
