@@ -170,7 +170,8 @@ class RabbitMQ(PrivateServer):
 
     def block(self) -> None:
         """Says that memory is short: clients that publish are told, and no longer read from."""
-        self.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})")
+        # Asking for the alarms, too: it is set when they are told.
+        self.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}), rabbit_alarm:get_alarms()")
 
     def unblock(self) -> None:
         self.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
