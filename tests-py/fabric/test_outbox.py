@@ -174,7 +174,8 @@ async def test_closing_while_the_broker_is_away_ends_in_its_time_and_tells_what_
         published = [writer.publish_data(b"1", {}) for _ in range(7)]
         begun = time.monotonic()
         await writer.close(timeout=0.5)
-        assert 0.4 < time.monotonic() - begun < lenient(3)
+        # Goodbye to a broker that is silent takes up to 3 s more.
+        assert 0.4 < time.monotonic() - begun < lenient(4.5)
         for future in published:
             with pytest.raises(ConnectionLost, match="before the broker confirmed") as failed:
                 await asyncio.wait_for(future, 1)
@@ -198,7 +199,7 @@ async def test_closing_while_the_broker_takes_nothing_ends_in_its_time(rabbitmq:
         published = [writer.publish_data(b"1", {}) for _ in range(7)]
         begun = time.monotonic()
         await writer.close(timeout=0.5)
-        assert time.monotonic() - begun < lenient(3)
+        assert time.monotonic() - begun < lenient(4.5)
         for future in published:
             with pytest.raises(ConnectionLost):
                 await asyncio.wait_for(future, 1)

@@ -242,7 +242,8 @@ class AmqBrokerConnector:
         does nothing: the connection is the parent's.
 
         Args:
-            timeout: seconds that all this may take; the option `grace` (10) when not given.
+            timeout: seconds that all this may take; the option `grace` (10) when not given. Goodbye to a broker that
+                is silent takes up to 3 more.
         """
         grace = self._native.grace if timeout is None else settings.seconds("timeout", timeout)
         loop = self._loop
