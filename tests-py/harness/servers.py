@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from harness.net import dial, free_port
 from harness.processes import Program, wait_until
 
 
-class PrivateServer:
+class PrivateServer(ABC):
     """A server program with a port and a folder of its own; a context manager.
 
     A subclass says `command()` and how readiness shows: `ready_line`, a pattern in the log, or, where it is None,
@@ -31,9 +32,9 @@ class PrivateServer:
         self._start_deadline = start_deadline
         self._process: Program | None = None
 
+    @abstractmethod
     def command(self) -> Sequence[str | Path]:
         """The words that start the server in the foreground on `self.host` and `self.port`."""
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """What to add to the environment."""

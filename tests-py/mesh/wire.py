@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,7 @@ class Packet:
         return read
 
 
-class Tap:
+class Tap(ABC):
     """A context manager that records from when it is entered; with a prefix, only topics that begin so."""
 
     def __init__(self, address: Address, prefix: str = "MOL") -> None:
@@ -89,16 +90,17 @@ class Tap:
         with self._news:
             self._packets.clear()
 
+    @abstractmethod
     def _publish(self, topic: str, body: bytes) -> None:
-        raise NotImplementedError
+        """Sends a packet."""
 
+    @abstractmethod
     def _subscribe(self) -> None:
         """Returns when every later packet is heard."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self) -> Packet | None:
         """The next packet; None for other words of the server. Raises ConnectionError at the end."""
-        raise NotImplementedError
 
     def _record(self) -> None:
         try:
