@@ -6,9 +6,14 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator
+import uuid
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from harness import RabbitMQ, Redis
 
 _REFUSED = "nothing may be skipped or expected to fail here; the set-up provides what a test needs"
 
@@ -37,6 +42,8 @@ def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     _refuse(report)
+    # What was logged may hold what no text can, and must reach the process that gathers reports.
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
 
 
@@ -45,3 +52,36 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A broker that all tests share; it is started when the first asks for it."""
+    from harness import RabbitMQ
+
+    with RabbitMQ() as broker:
+        yield broker
+
+
+@pytest.fixture
+def vhost_name(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """A virtual host of the shared broker, for this test alone."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    rabbitmq.add_vhost(name)
+    yield name
+    rabbitmq.delete_vhost(name)
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ, vhost_name: str) -> str:
+    """The URI of a virtual host for this test alone."""
+    return rabbitmq.uri(vhost=vhost_name)
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Redis]:
+    """A Redis that all tests share; it is started when the first asks for it."""
+    from harness import Redis
+
+    with Redis() as server:
+        yield server

@@ -91,7 +91,7 @@ print(time.perf_counter() - before, len(os.listdir("/proc/self/task")))
 def test_the_command_without_its_libraries_says_what_to_install(alone: Path) -> None:
     done = subprocess.run([alone.parent / "ironbridge", "ps"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["ironbridge: the command needs rich: pip install 'ironbridge[cli]'"]
+    assert done.stderr.splitlines() == ["ironbridge: the command needs typer: pip install 'ironbridge[cli]'"]
 
 
 @pytest.mark.timeout(400)

@@ -139,9 +139,12 @@ impl Connector {
         let (stop, stopped) = watch::channel(false);
         let handle = runtime.handle().clone();
         let mut begun = JoinSet::new();
-        begun.spawn_on(caller.run(), &handle);
-        begun.spawn_on(listen.run(), &handle);
-        begun.spawn_on(beat.run(), &handle);
+        let is_service = context.config.is_service();
+        if is_service {
+            begun.spawn_on(caller.run(), &handle);
+            begun.spawn_on(listen.run(), &handle);
+            begun.spawn_on(beat.run(), &handle);
+        }
         for outbox in [&data, &logs] {
             begun.spawn_on(Arc::clone(outbox).run(link.clone(), Arc::clone(&context)), &handle);
         }
@@ -155,7 +158,7 @@ impl Connector {
                     Err(Error::new(Code::ConnectionLost, "the connector was closed before it was connected"))
                 };
                 let connected = connected.await.unwrap_or_else(|_| ended());
-                if connected.is_ok() {
+                if connected.is_ok() && is_service {
                     // Who is heard from now on is to be known.
                     let _ = tokio::time::timeout(LAST, hears).await;
                 }
@@ -277,6 +280,18 @@ impl Connector {
         self.spawn(async move { done.end(stream::declare(link, &context, &queue).await) });
     }
 
+    /// How many messages wait in a queue, and how many consume it.
+    pub fn inspect(&self, queue: String, done: Done<(u32, u32)>) {
+        let (link, context) = (self.link.clone(), Arc::clone(&self.context));
+        self.spawn(async move { done.end(stream::inspect(link, &context, &queue).await) });
+    }
+
+    /// Drops all messages that wait in a queue; tells how many.
+    pub fn purge(&self, queue: String, done: Done<u32>) {
+        let (link, context) = (self.link.clone(), Arc::clone(&self.context));
+        self.spawn(async move { done.end(stream::purge(link, &context, &queue).await) });
+    }
+
     /// Who is there.
     #[must_use]
     pub fn services(&self, filter: &Filter) -> Vec<Seen> {
@@ -347,8 +362,10 @@ impl Connector {
                 *left = outbox.stats().waiting;
             }
         }
-        self.leaving.notify_one();
-        let _ = tokio::time::timeout(LAST, self.left.notified()).await;
+        if self.context.config.is_service() {
+            self.leaving.notify_one();
+            let _ = tokio::time::timeout(LAST, self.left.notified()).await;
+        }
         let [data, logs] = left;
         Leftover { data, logs, calls }
     }

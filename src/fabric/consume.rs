@@ -6,6 +6,7 @@ mod queue;
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions};
@@ -115,6 +116,11 @@ pub(crate) struct Consume {
 
 const BATCH: usize = 256;
 
+/// While more messages than this are open, their receiver has work to do:
+const BUSY: usize = 32;
+/// what it settles within this time is settled together, and wakes this thread once.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 impl Consume {
     /// `begun` is told when the broker sends messages, or why it never will.
     pub(crate) fn new(
@@ -196,6 +202,9 @@ impl Consume {
                 self.stats.lock().open = open;
                 if self.stopped && open == 0 {
                     break;
+                }
+                if open > BUSY {
+                    tokio::time::sleep(TOGETHER).await;
                 }
             } else if self.stopped {
                 break;

@@ -7,8 +7,17 @@ use lapin::{Channel, ExchangeKind};
 use super::config::Config;
 use super::names;
 
-/// The exchanges of a domain: for data, for keep-alives, for log records.
+/// The exchanges of a domain, for data, for keep-alives, for log records; or those that the user has named.
 pub(crate) async fn declare(channel: &Channel, config: &Config) -> lapin::Result<()> {
+    if let Some(exchanges) = &config.exchanges {
+        for exchange in exchanges {
+            let options =
+                ExchangeDeclareOptions { durable: exchange.durable, ..ExchangeDeclareOptions::default() };
+            let (name, kind) = (exchange.name.as_str().into(), exchange.kind.clone());
+            channel.exchange_declare(name, kind, options, FieldTable::default()).await?;
+        }
+        return Ok(());
+    }
     let names = &config.names;
     for exchange in [&names.data_exchange, &names.discovery_exchange, &names.log_exchange] {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };

@@ -41,6 +41,31 @@ pub(crate) fn start<'py>(
     Ok(task)
 }
 
+/// A task of this loop, in this context, that has not begun, and what begins it.
+#[cfg(feature = "mesh")]
+pub(crate) fn prepare<'py>(
+    event_loop: &Bound<'py, PyAny>,
+    coroutine: &Bound<'py, PyAny>,
+    context: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyAny>, Py<PyAny>)> {
+    static TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static STAND_IN: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+    let py = event_loop.py();
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "loop"), event_loop)?;
+    options.set_item(intern!(py, "context"), context)?;
+    options.set_item(intern!(py, "name"), intern!(py, "ironbridge-handler"))?;
+    let stand_in = STAND_IN.get_or_try_init(py, || wrap_pyfunction!(first_step, py).map(Bound::unbind))?;
+    event_loop.setattr(intern!(py, "call_soon"), stand_in)?;
+    let task = TASK.import(py, "asyncio", "Task")?.call((coroutine,), Some(&options));
+    event_loop.delattr(intern!(py, "call_soon"))?;
+    let begin = FIRST_STEP.take();
+    let begin = begin.ok_or_else(|| {
+        pyo3::exceptions::PyRuntimeError::new_err("this event loop's tasks begin by themselves")
+    })?;
+    Ok((task?, begin))
+}
+
 /// Whether a value is a coroutine: Python's own, or what behaves as one.
 pub(crate) fn is_one(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     static COROUTINE: PyOnceLock<Py<PyType>> = PyOnceLock::new();

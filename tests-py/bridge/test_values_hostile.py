@@ -101,7 +101,7 @@ def storm(count: int) -> None:
 
 
 def test_mutated_values_are_read_or_refused_and_nothing_grows() -> None:
-    storm(200_000)
+    storm(60_000)
 
 
 @pytest.mark.soak
@@ -115,10 +115,12 @@ def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     decode(payload, [])
 
 
-@pytest.mark.parametrize(
-    "payload", [payload for payload, buffers in captures()[::5] if not buffers], ids=lambda payload: payload[:8].hex()
-)
-def test_every_shorter_form_is_refused(payload: bytes) -> None:
+_ALONE = [payload for payload, buffers in captures()[::5] if not buffers]
+
+
+@pytest.mark.parametrize("at", range(len(_ALONE)))
+def test_every_shorter_form_is_refused(at: int) -> None:
+    payload = _ALONE[at]
     for end in range(len(payload)):
         with pytest.raises(PayloadError):
             _engine._decode_value(payload[:end])

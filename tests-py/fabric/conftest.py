@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 from harness import RabbitMQ
 
 from fabric.meeting import PAIRS, Pair, meeting, name_of, place
-
-
-@pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitMQ]:
-    """A broker that all tests share; it is started when the first asks for it."""
-    with RabbitMQ() as broker:
-        yield broker
-
-
-@pytest.fixture
-def vhost_name(rabbitmq: RabbitMQ) -> Iterator[str]:
-    """A virtual host of the shared broker, for this test alone."""
-    name = f"test-{uuid.uuid4().hex[:12]}"
-    rabbitmq.add_vhost(name)
-    yield name
-    rabbitmq.delete_vhost(name)
-
-
-@pytest.fixture
-def vhost(rabbitmq: RabbitMQ, vhost_name: str) -> str:
-    """The URI of a virtual host for this test alone."""
-    return rabbitmq.uri(vhost=vhost_name)
 
 
 @pytest.fixture(scope="session")

@@ -257,3 +257,12 @@ async def test_a_method_may_call_publish_and_close_its_own_connector(vhost: str)
         assert await asyncio.wait_for(service.end(), 10) == "ends"
         await asyncio.wait_for(api.ending, 10)
         assert serving.state == "closed"
+
+
+async def test_a_connector_that_waits_for_nothing_uses_no_processor(vhost: str) -> None:
+    async with server(vhost) as serving, caller(vhost) as connector:
+        await serving.rpc_register(Api())
+        assert await (await served(connector)).mirror(value=3) == 3
+        begun = time.process_time()
+        await asyncio.sleep(0.6)  # what is measured, not waited for
+        assert time.process_time() - begun < 0.3

@@ -139,4 +139,5 @@ def test_our_deadline_ends_a_call_of_an_originals_server(vhost: str) -> None:
         pair.server.do("release")
         assert pair.call("hold") == "server held"
         # The second ran never: it had expired in the queue.
+        pair.server.wait("holding", count=2)
         assert len(pair.server.events("holding")) == 2

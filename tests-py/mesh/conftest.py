@@ -13,13 +13,6 @@ from mesh.meeting import Meeting
 
 
 @pytest.fixture(scope="session")
-def redis() -> Iterator[Redis]:
-    """A Redis that all tests share; it is started when the first asks for it."""
-    with Redis() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def nats() -> Iterator[Nats]:
     """A NATS server that all tests share, with JetStream."""
     with Nats(jetstream=True) as server:

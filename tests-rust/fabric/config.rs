@@ -21,6 +21,7 @@ pub(super) fn config() -> Config {
         limits: FabricLimits::default(),
         keep_alive: None,
         time_to_live: Duration::from_secs(5),
+        exchanges: None,
     }
 }
 

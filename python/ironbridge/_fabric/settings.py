@@ -54,6 +54,7 @@ def native(
         "codec": text("codec", codec),
         "compatible": compatible,
         "workers": min(32, (os.cpu_count() or 1) + 4) if workers is None else count("workers", workers),
+        "exchanges": None,
     }
 
 

@@ -143,7 +143,7 @@ impl Caller {
         let mut up: Option<Up> = None;
         let mut timer = Box::pin(tokio::time::sleep(Duration::from_secs(3600)));
         loop {
-            self.set(&mut timer);
+            let is_awaited = self.set(&mut timer);
             let failed = tokio::select! {
                 biased;
                 () = closing.closed() => break,
@@ -178,7 +178,7 @@ impl Caller {
                     }
                     None => break,
                 },
-                () = &mut timer => {
+                () = &mut timer, if is_awaited => {
                     if let Some(up) = &up
                         && self.asks.is_some_and(|asks| asks <= Instant::now())
                     {
@@ -203,16 +203,18 @@ impl Caller {
         self.end();
     }
 
-    /// What wakes the loop next: a deadline, or the look after those that are slow.
-    fn set(&self, timer: &mut Pin<Box<Sleep>>) {
+    /// What wakes the loop next: a deadline, or the look after those that are slow. Whether there is any: a timer that
+    /// has run out stays so, and would wake it for ever.
+    fn set(&self, timer: &mut Pin<Box<Sleep>>) -> bool {
         let look = (!self.waiting.is_empty()).then(|| self.looked + self.look);
         let first = self.deadlines.first().map(|(deadline, _)| *deadline);
         let asks = self.asks.filter(|_| !self.waiting.is_empty());
-        let Some(due) = [look, first, asks].into_iter().flatten().min() else { return };
+        let Some(due) = [look, first, asks].into_iter().flatten().min() else { return false };
         let due = tokio::time::Instant::from_std(due);
         if timer.deadline() != due {
             timer.as_mut().reset(due);
         }
+        true
     }
 
     fn take(&mut self, command: Command) {

@@ -12,6 +12,7 @@ use pyo3::types::{PyDict, PyList};
 
 use super::codec::Codec;
 use super::options::{self, Given, GivenRetention, GivenSubscription};
+use super::queues::{GivenMessage, GivenQueue};
 use super::serving::Served;
 use super::shared::{Event, Place, Running, Shared, Telling};
 use super::subscribing::{Ack, Registered, Subscriber};
@@ -395,6 +396,65 @@ impl FabricConnector {
             declare,
             |_| {},
         )
+    }
+
+    /// Sends a message to an exchange that the user names.
+    fn send<'py>(
+        &self,
+        py: Python<'py>,
+        given: GivenMessage<'py>,
+        body: &[u8],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine(py)?;
+        let message = given.message(py, body, self.config.limits.max_message)?;
+        let send = |done: Done<()>| engine.publish(message, Some(done)).map(|()| 0);
+        waiting::begin(py, &self.shared, "sending a message", None, send, |_| {})
+    }
+
+    /// Consumes a queue that the user names. As [`Self::subscribe`].
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        given: GivenQueue<'py>,
+        callback: Py<PyAny>,
+        is_coroutine: bool,
+    ) -> PyResult<(FabricSubscription, Bound<'py, PyAny>)> {
+        let ack = if given.ack == "auto" { Ack::Auto { requeue: false } } else { Ack::Manual };
+        let name = given.name.clone();
+        self.consume(py, given.spec()?, callback, is_coroutine, ack, false, name)
+    }
+
+    /// Declares a queue, and what leads to it.
+    fn declare<'py>(&self, py: Python<'py>, given: GivenQueue<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (engine, queue) = (self.engine(py)?, given.spec()?);
+        let limit = Some(self.config.limits.call_timeout);
+        let declare = |done: Done<()>| {
+            engine.declare(queue, done);
+            Ok(0)
+        };
+        waiting::begin(py, &self.shared, "declaring a queue", limit, declare, |_| {})
+    }
+
+    /// How many messages wait in a queue, and how many consume it.
+    fn inspect<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine(py)?;
+        let limit = Some(self.config.limits.call_timeout);
+        let inspect = |done: Done<(u32, u32)>| {
+            engine.inspect(queue, done);
+            Ok(0)
+        };
+        waiting::begin(py, &self.shared, "looking at a queue", limit, inspect, |_| {})
+    }
+
+    /// Drops all messages that wait in a queue.
+    fn purge<'py>(&self, py: Python<'py>, queue: String) -> PyResult<Bound<'py, PyAny>> {
+        let engine = self.engine(py)?;
+        let limit = Some(self.config.limits.call_timeout);
+        let purge = |done: Done<u32>| {
+            engine.purge(queue, done);
+            Ok(0)
+        };
+        waiting::begin(py, &self.shared, "purging a queue", limit, purge, |_| {})
     }
 
     /// Sends a log record. From any thread; waits for nothing.

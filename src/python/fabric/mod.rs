@@ -6,6 +6,7 @@ mod current;
 mod message;
 mod method;
 mod options;
+mod queues;
 mod running;
 mod serving;
 mod shared;

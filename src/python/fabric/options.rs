@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lapin::ExchangeKind;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -10,7 +11,7 @@ use super::codec::{Codec, Fallback};
 use super::table::{self, Floats};
 use crate::core::error::{Code, Error, Result};
 use crate::fabric::address::{Address, TlsFiles};
-use crate::fabric::config::Config;
+use crate::fabric::config::{Config, Exchange};
 use crate::fabric::consume::Offset;
 use crate::fabric::data::{Retention, Subscription};
 use crate::fabric::identity::Identity;
@@ -37,6 +38,7 @@ pub(super) struct Given {
     codec: String,
     compatible: bool,
     pub(super) workers: usize,
+    exchanges: Option<Vec<(String, String, bool)>>,
 }
 
 impl Given {
@@ -68,6 +70,11 @@ impl Given {
                 .map(|every| seconds("keep_alive_seconds", every, 0.01))
                 .transpose()?,
             time_to_live: seconds("discovery_cache_ttl", self.time_to_live, 0.01)?,
+            exchanges: self
+                .exchanges
+                .as_ref()
+                .map(|given| given.iter().map(exchange).collect())
+                .transpose()?,
         })
     }
 
@@ -80,6 +87,20 @@ impl Given {
         })?;
         Ok((codec, if self.compatible { Fallback::Repr } else { Fallback::Refuse }))
     }
+}
+
+fn exchange((name, kind, durable): &(String, String, bool)) -> Result<Exchange> {
+    let kind = match kind.as_str() {
+        "topic" => ExchangeKind::Topic,
+        "direct" => ExchangeKind::Direct,
+        "fanout" => ExchangeKind::Fanout,
+        "headers" => ExchangeKind::Headers,
+        _ => {
+            let text = format!("exchange {name}: {kind:?} is none of topic, direct, fanout, headers");
+            return Err(Error::new(Code::Configuration, text));
+        }
+    };
+    Ok(Exchange { name: names::checked("the exchange", name.clone())?, kind, durable: *durable })
 }
 
 /// A time that the user gives.

@@ -24,6 +24,20 @@ pub(super) enum Told {
     Nothing,
     Reply(Reply),
     Leftover(Leftover),
+    Count(u32),
+    Queue(u32, u32),
+}
+
+impl From<u32> for Told {
+    fn from(count: u32) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<(u32, u32)> for Told {
+    fn from((messages, consumers): (u32, u32)) -> Self {
+        Self::Queue(messages, consumers)
+    }
 }
 
 impl From<()> for Told {
@@ -94,6 +108,8 @@ impl Told {
         match self {
             Self::Nothing => Ok(py.None().into_bound(py)),
             Self::Reply(reply) => value_of(py, &reply, shared),
+            Self::Count(count) => Ok(count.into_pyobject(py)?.into_any()),
+            Self::Queue(messages, consumers) => Ok((messages, consumers).into_pyobject(py)?.into_any()),
             Self::Leftover(left) => Ok((left.data, left.logs, left.calls).into_pyobject(py)?.into_any()),
         }
     }

@@ -7,7 +7,6 @@ use pyo3::types::PyTuple;
 use super::encode::Encoder;
 use super::refusal::{Outcome, Refusal};
 use super::unwritten::{refuse, refuse_key};
-use super::write_number;
 
 /// What a class of its own may have done wrong.
 const UNLISTED: &str = "its items cannot be listed";
@@ -28,7 +27,7 @@ impl Encoder<'_> {
                 return self.integer(value);
             }
             if ffi::PyFloat_Check(pointer) != 0 {
-                write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
+                self.float(ffi::PyFloat_AsDouble(pointer));
                 return Ok(());
             }
             if ffi::PyList_Check(pointer) != 0 || ffi::PyTuple_Check(pointer) != 0 {
@@ -81,7 +80,7 @@ impl Encoder<'_> {
             }
             self.out.push(b'"');
             if ffi::PyFloat_Check(pointer) != 0 {
-                write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
+                self.float(ffi::PyFloat_AsDouble(pointer));
             } else if pointer == ffi::Py_None() {
                 self.out.extend_from_slice(b"null");
             } else if ffi::PyBool_Check(pointer) != 0 {

@@ -35,8 +35,36 @@ pub(crate) fn encode_within(
     bound: &'static str,
     at: &str,
 ) -> PyResult<()> {
+    written(py, value, out, limits, bound, at, false)
+}
+
+/// The same as JavaScript writes it: numbers that are not finite are null.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_for_javascript(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    limits: &Limits,
+    bound: &'static str,
+    at: &str,
+) -> PyResult<()> {
+    written(py, value, out, limits, bound, at, true)
+}
+
+fn written(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    limits: &Limits,
+    bound: &'static str,
+    at: &str,
+    finite: bool,
+) -> PyResult<()> {
     let start = out.len();
-    let mut encoder = Encoder { end: start.saturating_add(limits.max_frame), out, limits, bound, items: 0 };
+    let end = start.saturating_add(limits.max_frame);
+    let mut encoder = Encoder { end, out, limits, bound, items: 0, finite };
     let outcome = encoder.value(value, 0).and_then(|()| encoder.room(0));
     outcome.map_err(|refusal| {
         out.truncate(start);
@@ -52,6 +80,8 @@ pub(super) struct Encoder<'a> {
     /// What users call the longest.
     bound: &'static str,
     items: usize,
+    /// Numbers that are not finite are null.
+    finite: bool,
 }
 
 /// Gives one item of a list or tuple, or null past its end.
@@ -93,7 +123,7 @@ impl Encoder<'_> {
                 return self.simple_integer(value);
             }
             if kind == &raw mut ffi::PyFloat_Type {
-                write_number::put_float(self.out, ffi::PyFloat_AsDouble(pointer));
+                self.float(ffi::PyFloat_AsDouble(pointer));
                 return true;
             }
             if pointer == ffi::Py_None() {
@@ -190,6 +220,14 @@ impl Encoder<'_> {
         } else {
             write_number::put_wide(self.out, value)
         }
+    }
+
+    #[inline]
+    pub(super) fn float(&mut self, number: f64) {
+        if self.finite && !number.is_finite() {
+            return self.out.extend_from_slice(b"null");
+        }
+        write_number::put_float(self.out, number);
     }
 
     #[inline]

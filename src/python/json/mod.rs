@@ -20,5 +20,7 @@ mod write_text;
 
 use super::refusal;
 pub(crate) use decode::decode;
+#[cfg(feature = "mesh")]
+pub(crate) use encode::encode_for_javascript;
 pub(crate) use encode::{encode, encode_within};
 pub(crate) use tools::register;
