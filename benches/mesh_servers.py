@@ -37,3 +37,7 @@ class Nats(harness.Nats):
     def command(self) -> Sequence[str | Path]:
         """Starts it on the cores of that placement."""
         return [*prefix(self.placement), *super().command()]
+
+    def url(self) -> str:
+        """Its address as a transporter's."""
+        return f"nats://{self.host}:{self.port}"

@@ -5,18 +5,15 @@ from contextlib import ExitStack
 from statistics import median
 
 import limits
-from broker import Broker
 from contender import Contender, Failed, Refused
 from contract import Figures
-from rows import AT_A_BROKER, Row
+from meeting import PLACES
+from rows import Row
 
 Key = tuple[str, str, str]
 """Group, contender, measure: what is compared is measured side by side, within its group."""
 
 Taken = dict[Key, list[Figures]]
-
-HEARTBEAT = 600
-"""Seconds. A contender's loop stands still between its turns, and cannot say that it lives."""
 
 
 def keys(rows: Iterable[Row]) -> list[Key]:
@@ -37,21 +34,24 @@ def measure(
     programs: limits.Programs,
     tell: Callable[[str], None],
 ) -> tuple[Taken, dict[str, str]]:
-    """Starts the contenders, takes all rounds, stops them. Also returns why some could not take part."""
+    """Starts the contenders, takes all rounds, stops them. Also returns why some could not take part.
+
+    All that is wanted is measured at one place.
+    """
     taken: Taken = {key: [] for key in wanted}
     missing: dict[str, str] = {}
     names = dict.fromkeys(name for _, name, _ in wanted)
     with ExitStack() as stack:
         uri = None
-        if meeting := [name for name in names if name in AT_A_BROKER]:
+        if place := PLACES.get(wanted[0][0]):
             try:
-                uri = f"{stack.enter_context(Broker(placement)).uri()}?heartbeat={HEARTBEAT}"
+                uri = stack.enter_context(place(placement))
             except AssertionError as failure:
-                missing |= dict.fromkeys(meeting, str(failure))
+                missing |= dict.fromkeys(names, str(failure))
         contenders = {}
         for name in names:
             if name not in limits.LANES and name not in missing:
-                contenders[name] = Contender(name, placement, uri if name in meeting else None)
+                contenders[name] = Contender(name, placement, uri)
                 stack.callback(contenders[name].stop)
         for name, contender in contenders.items():
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from meeting import PLACES
 from placement import ALL, ONE_CORE, TWO_CORES
 
 OURS = "ours"
@@ -14,7 +15,9 @@ FABRIC = "amqp_fabric_peer"
 AIO_PIKA = "aio_pika_peer"
 AIO_PIKA_BEST = "aio_pika_best"
 LAPIN = "lapin"
-AT_A_BROKER = (OURS_FABRIC, FABRIC, AIO_PIKA, AIO_PIKA_BEST, LAPIN)
+OURS_MESH = "ours_mesh"
+OURS_MESH_UVLOOP = "ours_mesh_uvloop"
+MOLECULER = ("moleculer_js_4", "moleculer_js_5")
 HAND = ("plain", "uvloop_msgpack")
 
 TITLES = {
@@ -26,6 +29,10 @@ TITLES = {
     AIO_PIKA: "aio-pika",
     AIO_PIKA_BEST: "aio-pika on uvloop, calls without confirms",
     LAPIN: "native lapin",
+    OURS_MESH: "Ironbridge's mesh",
+    OURS_MESH_UVLOOP: "Ironbridge's mesh on uvloop",
+    "moleculer_js_4": "Moleculer.js 0.14",
+    "moleculer_js_5": "Moleculer.js 0.15",
     "plain": "hand-written Python (socket + msgpack)",
     "uvloop_msgpack": "hand-written uvloop + msgpack",
     "rpyc_peer": "RPyC",
@@ -256,15 +263,39 @@ def fabric() -> Iterator[Row]:
     )
 
 
+def mesh() -> Iterator[Row]:
+    """Two nodes of a mesh, beside two of the original."""
+
+    def row(
+        group: str, title: str, measure: str, theirs: str, figure: str, placement: str = TWO_CORES, **reach: float
+    ) -> Iterator[Row]:
+        for number, original in enumerate(MOLECULER):
+            # The second is told for comparison.
+            asked = reach if number == 0 else {}
+            ours = Term(OURS_MESH_UVLOOP if measure.endswith("uvloop") else OURS_MESH, measure, figure)
+            other = Term(original, theirs, figure)
+            yield Row(group, placement, f"{title}, × {TITLES[original]}", ours, other, **asked)  # type: ignore[arg-type]
+
+    for loop, reach in (("uvloop", 1.0), ("asyncio", 0.7)):
+        title = f"100 calls in flight over Redis on {loop}, rate"
+        yield from row("mesh", title, f"inflight-{loop}", "inflight", "rate", at_least=reach)
+    for placement, most in ((ONE_CORE, 1.0), (TWO_CORES, 1.3)):
+        yield from row("mesh", "call over Redis, p50", "get-asyncio", "get", "p50", placement, at_most=most)
+    title = "100 calls in flight over NATS on asyncio, rate"
+    yield from row("mesh-nats", title, "inflight-asyncio", "inflight", "rate", at_least=1.0)
+    yield from row("mesh", "call within a node, rate", "local-asyncio", "local", "rate", at_least=0.15)
+
+
 def all_rows() -> list[Row]:
     """Every row, in the order of the table."""
-    return [*calls(), *threads(), *in_flight(), *others(), *resources(), *hub(), *fabric()]
+    return [*calls(), *threads(), *in_flight(), *others(), *resources(), *hub(), *fabric(), *mesh()]
 
 
 def apart(rows: list[Row]) -> Iterator[list[Row]]:
     """Those that are measured at one time: nobody else's figures have a broker beside them."""
     for alone in (False, True):
-        for at_a_broker in (False, True):
-            part = [row for row in rows if (row.alone, row.ours.contender in AT_A_BROKER) == (alone, at_a_broker)]
+        for place in (None, *PLACES):
+            at_it = [row for row in rows if row.group == place or (place is None and row.group not in PLACES)]
+            part = [row for row in at_it if row.alone == alone]
             if part:
                 yield part

@@ -11,9 +11,10 @@ import limits
 import machine
 import outcome
 import rounds
+from peers import js_mesh
 from placement import ALL, ONE_CORE, TWO_CORES, cores
 from quiet import Snapshot, Verdict
-from rows import AT_A_BROKER, OURS, OURS_FABRIC, OURS_HUB, Row, all_rows, apart
+from rows import MOLECULER, OURS, OURS_FABRIC, OURS_HUB, OURS_MESH, OURS_MESH_UVLOOP, Row, all_rows, apart
 
 SITTINGS = 3
 RESULTS = Path(__file__).with_name("results")
@@ -83,13 +84,21 @@ def measure(rows: list[Row], asked: argparse.Namespace) -> outcome.Outcome:
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine.describe(),
-        "versions": machine.versions(used) | (machine.broker() if contenders & {*AT_A_BROKER} else {}),
+        "versions": machine.versions(used) | others(contenders),
         "settings": {"rounds": asked.rounds, "seconds": asked.seconds, "quick": asked.quick},
         "placements": places,
         "missing": missing,
         "rows": outcome.verdicts(rows, taken),
         "figures": outcome.figures(taken),
     }
+
+
+def others(contenders: set[str]) -> dict[str, str]:
+    """Versions of what is no Python package."""
+    found = machine.broker() if OURS_FABRIC in contenders else {}
+    for name in contenders & {*MOLECULER}:
+        found |= js_mesh.versions(importlib.import_module(f"peers.{name}").PROTOCOL)
+    return found
 
 
 def save(result: outcome.Outcome, asked: argparse.Namespace) -> Path:
@@ -119,7 +128,11 @@ def main() -> int:
         print("\n".join([*outcome.heading(result), "", *outcome.table(result)]))
     if not asked.no_save:
         tell(f"saved: {save(result, asked)}")
-    lacking = {name: why for name, why in result["missing"].items() if name.split()[0] in (OURS, OURS_HUB, OURS_FABRIC)}
+    lacking = {
+        name: why
+        for name, why in result["missing"].items()
+        if name.split()[0] in (OURS, OURS_HUB, OURS_FABRIC, OURS_MESH, OURS_MESH_UVLOOP)
+    }
     for name, why in lacking.items():
         tell(f"Ironbridge could not be measured: {name}: {why}")
     return 1 if lacking else 0

@@ -9,3 +9,4 @@ DISTRIBUTIONS: tuple[str, ...] = ()
 EXTRA = js_mesh.measures(PROTOCOL)
 
 serve = partial(js_mesh.serve, PROTOCOL)
+stop = js_mesh.stop

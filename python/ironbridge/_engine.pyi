@@ -24,6 +24,9 @@ __all__ = [
     "HubMember",
     "HubServer",
     "IncomingMessage",
+    "MeshCall",
+    "MeshContext",
+    "MeshNode",
     "Processing",
     "Ready",
     "Reply",
@@ -444,6 +447,33 @@ class _FabricSetup(TypedDict):
     # Values that JSON has not are sent as their `repr`, as the original does.
     compatible: bool
     workers: int
+    # `(name, kind, durable)` each, in place of the fabric's: then it is no service of the fabric.
+    exchanges: list[tuple[str, str, bool]] | None
+
+class _Queue(TypedDict):
+    """A queue that the user names, what leads to it (`(exchange, routing key)` each), and how it is consumed."""
+
+    name: str
+    durable: bool
+    exclusive: bool
+    auto_delete: bool
+    arguments: Mapping[str, Any]
+    bindings: list[tuple[str, str]]
+    # Queues that must be there first.
+    companions: list[_Queue]
+    prefetch: int
+    ack: Literal["auto", "manual", "none"]
+
+class _Message(TypedDict):
+    """A message's envelope."""
+
+    exchange: str
+    routing_key: str
+    headers: Mapping[str, Any] | None
+    persistent: bool
+    mandatory: bool
+    message_id: str | None
+    content_type: str | None
 
 class _FabricSubscribed(TypedDict):
     """What is subscribed to; see `AmqBrokerConnector.subscribe_data`."""
@@ -585,6 +615,23 @@ class FabricConnector:
         kind: str | None = None,
         id: str | None = None,
     ) -> tuple[FabricSubscription, Future[None] | None]: ...
+    def send(self, given: _Message, body: bytes) -> Future[None] | None:
+        """Sends a message to an exchange that the user names; done when the broker has it."""
+
+    def take(
+        self, given: _Queue, callback: Callable[[IncomingMessage], object], is_coroutine: bool
+    ) -> tuple[FabricSubscription, Future[None] | None]:
+        """Consumes a queue that the user names. As `subscribe`."""
+
+    def declare(self, given: _Queue) -> Future[None] | None:
+        """Declares a queue, and what leads to it."""
+
+    def inspect(self, queue: str) -> Future[tuple[int, int]] | tuple[int, int]:
+        """How many messages wait in a queue, and how many consume it."""
+
+    def purge(self, queue: str) -> Future[int] | int:
+        """Drops all messages that wait in a queue; how many there were."""
+
     def retain(self, given: _FabricRetained) -> Future[None] | None: ...
     def log(self, level: str, text: str, headers: Mapping[str, Any]) -> None:
         """Sends a log record. From any thread; waits for nothing."""
@@ -879,3 +926,193 @@ def _fabric_encode(
     """A body and its content type."""
 
 def _fabric_decode(body: bytes, content_type: str | None = None, **changes: int) -> Any: ...
+
+_Handler = tuple[str, Any, bool, bool, Any, Any, str]
+
+class _MeshSetup(TypedDict):
+    """Times are in milliseconds."""
+
+    node_id: str
+    instance_id: str
+    namespace: str
+    protocol: str
+    check_version: bool
+    serializer: str
+    transporter: str
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+    hostname: str
+    ip_list: str
+    client: str
+    metadata: str
+    heartbeat_interval: float
+    heartbeat_timeout: float
+    check_heartbeats: bool
+    forget_after: float | None
+    prefer_local: bool
+    strategy: str
+    strategy_options: str
+    request_timeout: float
+    disable_balancer: bool
+    max_packet: int
+    max_pending: int
+    max_nodes: int
+    discovery: float
+    silence: float
+    transform: Any
+    max_level: int
+    workers: int
+
+@final
+class MeshCall:
+    """A call, as what is awaited: a coroutine without a frame, which begins when it is first awaited."""
+
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, _value: Any) -> Any: ...
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class MeshContext:
+    """What a handler knows of its call or event, and calls others through.
+
+    Attributes:
+        params: the parameters, or what happened.
+        meta: what travels with the call and all that follow from it; what a handler sets goes back to its caller.
+        headers: what travels with this call alone (protocol 5).
+        locals: the handler's own.
+        options: the call's options, where it was made here.
+        id, request_id, parent_id: of this call, of the first that led to it, of the one around it.
+        level: how many calls led to it, with itself.
+        caller: the full name of the service that calls.
+        node_id: the node that calls.
+        timeout: how long its caller waits, in milliseconds; 0: for ever. `remaining` is what is left of it.
+        action, event, service, broker: whose it is.
+        event_name, event_type, event_groups: of an event; the type is `emit`, `broadcast` or `broadcastLocal`.
+    """
+
+    params: Any
+    meta: dict[str, Any]
+    headers: dict[str, Any]
+    locals: Any
+    options: dict[str, Any]
+    id: str
+    level: int
+    tracing: bool | None
+    service: Any
+    action: Any
+    event: Any
+    event_name: str | None
+    event_type: str | None
+    event_groups: list[str] | None
+    span: Any
+    cached_result: bool
+    endpoint_node: str | None
+    timeout: float
+    @property
+    def request_id(self) -> str: ...
+    @request_id.setter
+    def request_id(self, id: str | None) -> None: ...
+    @property
+    def parent_id(self) -> str | None: ...
+    @parent_id.setter
+    def parent_id(self, id: str | None) -> None: ...
+    @property
+    def caller(self) -> str | None: ...
+    @caller.setter
+    def caller(self, caller: str | None) -> None: ...
+    @property
+    def node_id(self) -> str: ...
+    @node_id.setter
+    def node_id(self, node: str | None) -> None: ...
+    @property
+    def broker(self) -> Any: ...
+    @property
+    def remaining(self) -> float | None: ...
+    def call(
+        self,
+        action: str,
+        params: Any = None,
+        meta: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        node_id: str | None = None,
+        **more: Any,
+    ) -> Any:
+        """Calls another action within this call; to be awaited. As the broker's `call`."""
+
+    def mcall(self, calls: Any, **options: Any) -> Any:
+        """Calls several actions within this call; to be awaited. As the broker's `mcall`."""
+
+    def emit(self, event: str, data: Any = None, groups: Any = None, **options: Any) -> Any:
+        """Tells of an event within this call; to be awaited. As the broker's `emit`."""
+
+    def broadcast(self, event: str, data: Any = None, groups: Any = None, **options: Any) -> Any:
+        """Tells all of an event within this call; to be awaited. As the broker's `broadcast`."""
+
+    def start_span(self, name: str, **options: Any) -> Any:
+        """Begins a span within the call's."""
+
+@final
+class MeshNode:
+    """A node of the mesh. `on_told(what, *told)` is called with what it has to tell, on the loop's thread."""
+
+    def __new__(cls, given: _MeshSetup, on_told: Callable[..., object]) -> Self: ...
+    def attach(self, broker: Any, event_loop: AbstractEventLoop) -> None: ...
+    def start(self) -> Future[None]: ...
+    def stop_serving(self) -> None: ...
+    def close(self, grace: float) -> None: ...
+    def join(self, grace: float) -> int: ...
+    def detach(self) -> None: ...
+    def _pump(self) -> None: ...
+    def _flush(self) -> None: ...
+    def _told(self) -> None: ...
+    def set_services(self, services: str, actions: Sequence[_Handler], events: Sequence[_Handler]) -> None: ...
+    def announce(self) -> None: ...
+    def through_python(self, through: bool) -> None: ...
+    def call(
+        self,
+        action: str,
+        params: Any = None,
+        meta: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        node_id: str | None = None,
+        **more: Any,
+    ) -> Any: ...
+    def invoke(
+        self,
+        context: MeshContext,
+        action: str,
+        timeout: float | None = None,
+        node_id: str | None = None,
+        stream: Any = None,
+    ) -> MeshCall: ...
+    def context(self) -> MeshContext: ...
+    def choose(
+        self, action: str, node_id: str | None = None, params: Any = None, meta: Any = None
+    ) -> tuple[str, bool, str] | None: ...
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        groups: Sequence[str],
+        broadcast: bool,
+        context: MeshContext,
+        local: bool = False,
+    ) -> list[tuple[str, Any, Any, bool]]: ...
+    def ping(self, node_id: str | None = None) -> str: ...
+    def discover(self, node_id: str | None = None) -> None: ...
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def place(self) -> str: ...
+    def fresh_id(self) -> str: ...
+    def set_usable(self, action: str, node_id: str, usable: bool) -> None: ...
+    def endpoints(self, action: str) -> list[tuple[str, bool, bool, str]]: ...
+    def nodes(self, with_services: bool = True) -> str: ...
+    def actions(self) -> str: ...
+    def events(self) -> str: ...
+    def has_service(self, full_name: str) -> bool: ...
+    def stats(self) -> dict[str, int]: ...

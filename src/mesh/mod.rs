@@ -1,11 +1,13 @@
-//! The mesh: a node among those of Moleculer. Its packets, topics, transporters and registry, without any input or
-//! output of their own: bytes in, values out.
+//! The mesh: a node among those of Moleculer. Its packets, topics, codecs and registry know no input and output: bytes
+//! in, values out. Connections are in [`link`], and [`node`] brings all together.
 
 pub mod address;
 mod arrived;
 pub mod balance;
 pub mod catalog;
+pub mod link;
 pub mod nats;
+pub mod node;
 pub mod packet;
 pub mod pattern;
 pub mod resp;

@@ -10,12 +10,14 @@ pub(crate) mod forked;
 #[cfg(feature = "zmq")]
 pub(crate) mod hub;
 pub(crate) mod json;
-#[cfg(feature = "amqp")]
+#[cfg(any(feature = "amqp", feature = "mesh"))]
 pub(crate) mod mailbox;
+#[cfg(feature = "mesh")]
+pub(crate) mod mesh;
 pub(crate) mod refusal;
 pub(crate) mod signals;
 pub(crate) mod value;
-#[cfg(feature = "amqp")]
+#[cfg(any(feature = "amqp", feature = "mesh"))]
 pub(crate) mod workers;
 
 use pyo3::prelude::*;
@@ -29,6 +31,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     #[cfg(feature = "zmq")]
     hub::register(module)?;
     json::register(module)?;
+    #[cfg(feature = "mesh")]
+    mesh::register(module)?;
     value::register(module)?;
     // A forked child must leave its parent's connections and locks alone.
     let hooks = pyo3::types::PyDict::new(module.py());

@@ -62,7 +62,7 @@ def from_js(value: Any) -> Any:
         case "buffer":
             return base64.b64decode(inner)
         case "date":
-            return EPOCH + timedelta(milliseconds=inner)
+            return None if inner is None else EPOCH + timedelta(milliseconds=inner)
         case "number":
             return float(inner)
         case "bigint":

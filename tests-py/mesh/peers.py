@@ -37,8 +37,10 @@ class JsError(Exception):
         super().__init__(f"{told.get('name')}: {told.get('message', told.get('thrown'))}")
         self.told = told
         self.kinds: list[str] = told["kinds"]
-        self.name, self.message, self.code = told.get("name"), told.get("message"), told.get("code")
-        self.type, self.data = told.get("type"), told.get("data")
+        self.message: Any = told.get("message")
+        self.name, self.code = told.get("name"), told.get("code")
+        self.data: Any = told.get("data")
+        self.type = told.get("type")
         self.retryable, self.node_id = told.get("retryable"), told.get("nodeID")
 
 

@@ -50,13 +50,24 @@ def pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
     return process.stdin, process.stdout
 
 
+_serving: "list[subprocess.Popen[str]]" = []
+
+
 def serve(protocol: int, address: str, ready: Callable[[], None]) -> None:
     """Serves until the agent ends."""
     process = start(protocol, "server", address)
+    _serving.append(process)
     if pipes(process)[1].readline() != "ready\n":
         raise RuntimeError(f"Moleculer.js ended with {process.wait()}")
     ready()
     raise RuntimeError(f"Moleculer.js ended with {process.wait()}")
+
+
+def stop() -> None:
+    """Ends what serves, and waits: of a child that nobody waits for, the processor time would count as other programs'."""
+    for process in _serving:
+        pipes(process)[0].close()
+        process.wait(5)
 
 
 @cache

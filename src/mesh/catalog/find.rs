@@ -114,7 +114,7 @@ impl Catalog {
         };
         match endpoints.entries().iter().find(|entry| entry.node == place) {
             None => Choice::Unknown,
-            Some(entry) => self.choice(Some(entry).filter(|entry| entry.is_usable())),
+            Some(entry) => self.choice(Some(entry)),
         }
     }
 

@@ -63,6 +63,14 @@ pub enum Visibility {
     Private,
 }
 
+impl Action {
+    /// Whether it tells its callers to try again, or to leave it alone for a while.
+    #[must_use]
+    pub fn has_policies(&self) -> bool {
+        self.retry_policy.is_some() || self.circuit_breaker.is_some()
+    }
+}
+
 /// A part of the raw text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span(u32, u32);

@@ -1,0 +1,1 @@
+"""What `ironbridge.mesh` is made of."""

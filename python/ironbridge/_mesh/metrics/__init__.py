@@ -1,0 +1,1 @@
+"""Metrics: what a node counts and times, under Moleculer's names."""

@@ -1,0 +1,1 @@
+"""The mesh from a terminal: a prompt whose commands are those of Moleculer's."""
