@@ -39,7 +39,9 @@ lint: setup ## Formatting, clippy, ruff, mypy strict, the stub against the built
 bench: engine ## The whole table of measurements against limits and peers (long; wants a quiet machine)
 	@scripts/system.sh requirements/debian.txt
 	@scripts/python.sh benches/requirements.txt
+	scripts/peer.sh requirements/jararaca.txt
 	$(PY) benches/run.py
+	$(PY) benches/app/run.py
 	$(PY) benches/render.py
 
 .PHONY: bench-quick

@@ -13,4 +13,5 @@ tests)
 *) fail "setup.sh takes 'engine' or 'tests', not '$1'" ;;
 esac
 scripts/python.sh requirements/test.txt
+[[ ${1:-tests} == tests ]] && scripts/peer.sh requirements/jararaca.txt
 scripts/engine.sh release

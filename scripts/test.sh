@@ -8,4 +8,5 @@ if grep --quiet --extended-regexp '[1-9][0-9]* ignored' .cache/cargo-test.log; t
     fail "a Rust test is ignored; long ones belong in the target 'soak', which \`cargo test\` leaves alone"
 fi
 say "python: tests"
-"$PY" -m pytest
+# Half of the time is waiting for servers and deadlines: two processes share the machine well.
+"$PY" -m pytest -n 2 --dist loadfile

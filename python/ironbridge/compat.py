@@ -6,7 +6,8 @@
 `import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts;
 `from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`, and
 `python -m ironbridge.compat -m aiofase.server` is a hub; `from amqp_fabric.amq_broker_connector import
-AmqBrokerConnector` and the like give those of `ironbridge.fabric`.
+AmqBrokerConnector` and the like give those of `ironbridge.fabric`; `from jararaca import Microservice` and the like
+give those of `ironbridge.app`, and `from moleculer_py.broker import Broker` and the like those of `ironbridge.mesh`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,28 @@ FACES = {
     "amqp_fabric.abstract_service_api": "ironbridge._fabric.original",
     "amqp_fabric.amq_broker_connector": "ironbridge._fabric.original",
     "amqp_fabric.logging_amqp_handler": "ironbridge._fabric.original",
+    "jararaca": "ironbridge.app",
+    "jararaca.messagebus": "ironbridge.app",
+    "jararaca.messagebus.decorators": "ironbridge.app",
+    "jararaca.messagebus.worker": "ironbridge.app",
+    "jararaca.microservice": "ironbridge.app",
+    "jararaca.presentation": "ironbridge.app",
+    "jararaca.presentation.http_microservice": "ironbridge.app",
+    "jararaca.scheduler": "ironbridge.app",
+    "jararaca.scheduler.beat_worker": "ironbridge.app",
+    "moleculer_py": "ironbridge._mesh.original",
+    "moleculer_py.broker": "ironbridge._mesh.original",
+    "moleculer_py.service": "ironbridge._mesh.original",
+    "moleculer_py.services": "ironbridge._mesh.original",
+    "moleculer_py.base_service": "ironbridge._mesh.original",
+    "moleculer_py.decorators": "ironbridge._mesh.original",
+    "moleculer_py.loadbalance": "ironbridge._mesh.original",
+    "moleculer_py.registry": "ironbridge._mesh.original",
+    "moleculer_py.context": "ironbridge._mesh.original",
+    "moleculer_py.data": "ironbridge._mesh.original",
+    "moleculer_py.models": "ironbridge._mesh.original",
 }
-_PACKAGES = {name.partition(".")[0] for name in FACES if "." in name}
+_PACKAGES = {name.rpartition(".")[0] for name in FACES if "." in name}
 
 _USAGE = "usage: python -m ironbridge.compat (program.py | -m module) [arguments]"
 

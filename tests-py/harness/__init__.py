@@ -3,6 +3,7 @@
 from harness.certificates import Authority
 from harness.nats import Nats
 from harness.net import free_port
+from harness.postgres import Postgres
 from harness.processes import Program, lenient, wait_until
 from harness.rabbitmq import RabbitMQ
 from harness.relay import DOWN, UP, Relay
@@ -15,6 +16,7 @@ __all__ = [
     "Authority",
     "Mosquitto",
     "Nats",
+    "Postgres",
     "PrivateServer",
     "Program",
     "RabbitMQ",

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ironbridge.cli import bench, call, doctor, hub, logs, ps, show, stop
+from ironbridge.cli import application, bench, call, doctor, hub, logs, mesh, ps, show, stop
 from ironbridge.errors import IronbridgeError
 
 app = typer.Typer(
@@ -16,8 +16,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for module in (ps, call, stop, hub, logs, bench, doctor):
+for module in (ps, call, stop, hub, mesh, logs, bench, doctor):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+
+
+@app.command(
+    "app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def applications(context: typer.Context) -> None:
+    """Run applications: server, worker, scheduler; generate their TypeScript."""
+    application.main(context.args)
 
 
 def run() -> None:

@@ -1,0 +1,1 @@
+"""Logging in: tokens that identify, are refreshed, and can be revoked."""

@@ -1,0 +1,123 @@
+"""The bus's interceptor: a publisher for each unit of work, which sends when that has gone well."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ConfigurationError
+from ..core.container import Container
+from ..core.contexts import AppTransactionContext
+from ..core.lifecycle import Running
+from ..core.microservice import Microservice
+from .broker import Broker
+from .connecting import AIOPikaConnectionFactory, open_broker
+from .consuming import consuming
+from .handlers import handlers_of
+from .keeping import OutboxConfig, outbox_of
+from .memory import MemoryBroker
+from .publisher import MessagePublisher, provide_publisher
+
+if TYPE_CHECKING:
+    from .outbox import Outbox
+
+
+class MessageBusPublisherInterceptor:
+    """Gives each unit of work a publisher.
+
+    What it publishes is sent when the unit of work has ended well, after its database transactions have been
+    committed, and before the response; it waits until the broker has it. Where there is a database, the messages are
+    committed with it and sent from there (see `OutboxConfig`), so that none is lost whatever dies. On a websocket,
+    which has no such end, messages are sent at once. With a bus in process, a server handles the messages, too.
+
+    Args:
+        connection_factory: where the bus is: `AIOPikaConnectionFactory`, or a URL (`memory://`, `amqp://…`).
+        connection_name: for `use_publisher`.
+        outbox: how messages are kept in the database; `False`: not at all. A bus in process, which would lose them
+            itself, has none.
+        message_scheduler: as the original has it; the factory's backend does what it would.
+        open_connection_at_end_of_transaction: as the original has it; here one connection stands all the time.
+    """
+
+    def __init__(
+        self,
+        connection_factory: AIOPikaConnectionFactory | str,
+        connection_name: str = "default",
+        message_scheduler: Any = None,
+        *,
+        open_connection_at_end_of_transaction: bool = False,
+        outbox: OutboxConfig | bool = True,
+    ) -> None:
+        self.connection_factory, self.connection_name = connection_factory, connection_name
+        self.outbox = outbox
+        self._broker: Broker | None = None
+        self._outbox: Outbox | None = None
+
+    @property
+    def broker(self) -> Broker:
+        """The bus's broker, while the application runs.
+
+        Raises:
+            ConfigurationError: it does not.
+        """
+        if self._broker is None:
+            raise ConfigurationError(f"the bus {self.connection_name!r} is not open: the application does not run")
+        return self._broker
+
+    @property
+    def check_name(self) -> str:
+        """For the readiness endpoint."""
+        return f"bus {self.connection_name}"
+
+    async def check(self) -> None:
+        """Raises when the broker is not connected now."""
+        await self.broker.check()
+
+    @asynccontextmanager
+    async def lifecycle(self, app: Microservice, container: Container) -> AsyncIterator[None]:
+        """Opens the broker, and closes it at the end."""
+        broker = self._broker = await open_broker(self.connection_factory)
+        try:
+            yield
+        finally:
+            self._broker = None
+            await broker.close()
+
+    @asynccontextmanager
+    async def serving(self, process: Running) -> AsyncIterator[None]:
+        """Handles the messages of a bus in process, which nobody else could, and runs the scheduled actions beside."""
+        from ..schedule.actions import Runner, actions_of
+        from ..schedule.ledger import ProcessLedger
+        from ..schedule.scheduler import scheduling
+
+        async with AsyncExitStack() as stack:
+            if (outbox := outbox_of(process.interceptors, self.broker, self.outbox)) is not None:
+                await stack.enter_async_context(outbox.running())
+                stack.callback(setattr, self, "_outbox", None)
+                self._outbox = outbox
+            if process.app_type == "http" and isinstance(self.broker, MemoryBroker):
+                controllers = process.app.controllers
+                await stack.enter_async_context(consuming(process, self.broker, handlers_of(controllers)))
+                runners = [Runner(process, one) for one in actions_of(controllers)]
+                await stack.enter_async_context(scheduling(runners, ProcessLedger()))
+            yield
+
+    @asynccontextmanager
+    async def intercept(self, app_context: AppTransactionContext) -> AsyncIterator[None]:
+        """One unit of work's publisher."""
+        at_once = app_context.transaction_data.context_type == "websocket"
+        publisher = MessagePublisher(self.broker, at_once=at_once, outbox=self._outbox)
+        app_context.committing.join(publisher)
+        with provide_publisher(publisher, self.connection_name):
+            yield
+        await app_context.committing.complete()
+
+
+def default_interceptors(app: Microservice) -> list[Any]:
+    """The bus of an application that names none, and has handlers or scheduled actions: in process, its own."""
+    from .decorators import MessageBusController
+
+    has_one = any(isinstance(one, MessageBusPublisherInterceptor) for one in app.interceptors)
+    needs_one = any(MessageBusController.get_bound_from_type(one) for one in app.controllers)
+    return [] if has_one or not needs_one else [MessageBusPublisherInterceptor(f"memory://app-{id(app):x}")]

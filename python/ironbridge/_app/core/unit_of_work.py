@@ -1,0 +1,84 @@
+"""The unit of work: interceptors around each request, message, tick and socket."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from ...errors import ConfigurationError
+from ..reflect.metadata import _current as current_metadata
+from .container import Container
+from .contexts import AppTransactionContext, AppType, current_app_type, current_container, current_context
+from .microservice import AppInterceptor
+
+Intercept = Callable[[AppTransactionContext], AbstractAsyncContextManager[Any]]
+
+
+class UnitOfWork:
+    """Runs actions of an application, each with its context and within all interceptors.
+
+    They are entered in the order of the list and left in reverse, with the action's exception if it raised.
+
+    Args:
+        container: the application's.
+        interceptors: those that are entered, the outermost first.
+        app_type: the process's.
+
+    Raises:
+        ConfigurationError: one of them is none.
+    """
+
+    def __init__(self, container: Container, interceptors: Sequence[AppInterceptor], app_type: AppType) -> None:
+        self._container, self._app_type = container, app_type
+        self._intercepts = [_intercept(one) for one in interceptors]
+
+    @asynccontextmanager
+    async def __call__(self, context: AppTransactionContext) -> AsyncIterator[None]:
+        """One unit of work."""
+        tokens = self.enter(context)
+        try:
+            if not self._intercepts:
+                yield
+                return
+            async with AsyncExitStack() as stack:
+                for intercept in self._intercepts:
+                    await stack.enter_async_context(intercept(context))
+                yield
+        finally:
+            self.leave(tokens)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing stands around actions: then `enter` and `leave` are all that there is to it."""
+        return not self._intercepts
+
+    def enter(self, context: AppTransactionContext) -> tuple[Any, ...]:
+        """Makes this the context of what runs now."""
+        return (
+            current_context.set(context),
+            current_container.set(self._container),
+            current_metadata.set(context.controller_member_reflect.metadata),
+            current_app_type.set(self._app_type),
+        )
+
+    def leave(self, tokens: tuple[Any, ...]) -> None:
+        """Undoes `enter`."""
+        current_app_type.reset(tokens[3])
+        current_metadata.reset(tokens[2])
+        current_container.reset(tokens[1])
+        current_context.reset(tokens[0])
+
+
+def _intercept(interceptor: Any) -> Intercept:
+    function = getattr(interceptor, "intercept", None)
+    if not callable(function):
+        raise ConfigurationError(f"{interceptor!r} is no interceptor: it has no intercept(app_context)")
+    takes_context = any(
+        one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL)
+        for one in inspect.signature(function).parameters.values()
+    )
+    if takes_context:
+        return function  # type: ignore[no-any-return]
+    return lambda _context: function()

@@ -1,0 +1,1 @@
+"""HTTP on FastAPI: controllers' methods as endpoints, each a unit of work."""

@@ -1,0 +1,1 @@
+"""Traces, metrics and logs of an application, by OpenTelemetry. Nothing of it is imported unless it is configured."""

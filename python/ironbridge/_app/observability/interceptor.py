@@ -1,0 +1,144 @@
+"""A span, and figures, of each unit of work: requests, messages, websockets, scheduled runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..bus.disposing import MessageDisposed
+from ..core.container import Container
+from ..core.contexts import AppTransactionContext, HttpTransactionData
+from ..core.microservice import Microservice
+from .carrying import carrying
+from .describing import Described, described
+from .inbound import RESPONSE_TRACE
+from .provider import OtelObservabilityProvider
+from .root import root_span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+tracers: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+"""The tracer of the application that runs now."""
+
+
+class ObservabilityInterceptor:
+    """Has each unit of work be a span, which goes on in the trace that its request or message belongs to. Put it first:
+    then commits, and what is published after them, are within it.
+
+    Args:
+        provider: where it all goes.
+        capture_headers: request headers that spans show; of sensitive ones only that they were there.
+    """
+
+    def __init__(self, provider: OtelObservabilityProvider, *, capture_headers: Collection[str] = ()) -> None:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self.provider = provider
+        self._shown = frozenset(name.lower() for name in capture_headers)
+        self._propagator = TraceContextTextMapPropagator()
+        self._tracer = provider.tracer_provider.get_tracer("ironbridge.app")
+        meter = provider.meter_provider.get_meter("ironbridge.app")
+        self._durations = {
+            "http": meter.create_histogram("http.server.request.duration", "s", "Duration of HTTP server requests"),
+            "message_bus": meter.create_histogram(
+                "messagebus.messages.processing_time", "s", "Duration of handling messages"
+            ),
+            "scheduler": meter.create_histogram("scheduler.runs.duration", "s", "Duration of scheduled runs"),
+        }
+        self._sent = meter.create_counter("messagebus.messages.sent", description="Messages published")
+        self._processed = meter.create_counter("messagebus.messages.processed", description="Messages handled")
+        self._failed = meter.create_counter("messagebus.messages.failed", description="Messages whose handler failed")
+        self._inflight = meter.create_up_down_counter(
+            "messagebus.messages.inflight", description="Messages that are handled"
+        )
+        self._sockets = meter.create_up_down_counter("websocket.connections", description="Websockets that are open")
+
+    @asynccontextmanager
+    async def lifecycle(self, app: Microservice, container: Container) -> AsyncIterator[None]:
+        """Begins, and at the end sends what is left."""
+        self.provider.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self.provider.stop)
+
+    @asynccontextmanager
+    async def intercept(self, app_context: AppTransactionContext) -> AsyncIterator[None]:
+        """One unit of work."""
+        from opentelemetry.trace import Status, StatusCode
+
+        about = described(app_context, self._shown)
+        parent = self._propagator.extract(about.carrier) if about.carrier else None
+        begun, error = time.perf_counter(), None
+        self._count(about, 1)
+        tokens = tracers.set(self._tracer), carrying.set(self._carry)
+        try:
+            with self._tracer.start_as_current_span(
+                about.name,
+                parent,
+                about.kind,
+                about.attributes,
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                root = root_span.set(span)
+                self._tell(app_context.transaction_data, span)
+                try:
+                    yield
+                except MessageDisposed as said:
+                    span.set_attribute("messaging.disposition", said.disposition)
+                    raise
+                except BaseException as raised:
+                    error = raised
+                    span.record_exception(raised)
+                    if about.is_failure(raised):
+                        span.set_status(Status(StatusCode.ERROR, f"{type(raised).__name__}: {raised}"))
+                    raise
+                finally:
+                    outcome = about.outcome(error)
+                    span.set_attributes(outcome)
+                    self._measure(about, time.perf_counter() - begun, error, outcome)
+                    root_span.reset(root)
+        finally:
+            carrying.reset(tokens[1])
+            tracers.reset(tokens[0])
+            self._count(about, -1)
+
+    def _tell(self, data: Any, span: Span) -> None:
+        """Leaves a request's trace where its answer's headers are made."""
+        if isinstance(data, HttpTransactionData):
+            from opentelemetry.trace import set_span_in_context
+
+            carrier: dict[str, str] = {}
+            self._propagator.inject(carrier, set_span_in_context(span))
+            data.request.scope.setdefault("state", {})[RESPONSE_TRACE] = carrier.get("traceparent")
+
+    def _count(self, about: Described, change: int) -> None:
+        if about.type == "message_bus":
+            self._inflight.add(change, about.labels)
+        elif about.type == "websocket":
+            self._sockets.add(change, about.labels)
+
+    def _measure(
+        self, about: Described, seconds: float, error: BaseException | None, outcome: Mapping[str, Any]
+    ) -> None:
+        if (histogram := self._durations.get(about.type)) is not None:
+            kind = {"error.type": type(error).__name__} if error is not None else {}
+            histogram.record(seconds, {**about.labels, **outcome, **kind})
+        if about.type == "message_bus":
+            (self._failed if error is not None else self._processed).add(1, about.labels)
+
+    def _carry(self, topic: str, headers: dict[str, Any]) -> None:
+        """A message is published: a span of its own, which its handler's is within."""
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        attributes = {"messaging.destination.name": topic, "messaging.operation.name": "publish"}
+        span: Span = self._tracer.start_span(f"PUBLISH {topic}", kind=SpanKind.PRODUCER, attributes=attributes)
+        self._propagator.inject(headers, set_span_in_context(span))
+        span.end()
+        self._sent.add(1, {"messaging.destination.name": topic})

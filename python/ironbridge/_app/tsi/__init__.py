@@ -1,0 +1,1 @@
+"""TypeScript of an application: its models, and a client of its endpoints."""

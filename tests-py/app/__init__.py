@@ -1,0 +1,1 @@
+"""The app face, as its users have it."""

@@ -1,0 +1,1 @@
+"""Programs of the original, and of ours beside it."""
