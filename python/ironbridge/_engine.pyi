@@ -48,6 +48,7 @@ __all__ = [
     "_fabric_encode",
     "_fabric_table_read",
     "_fabric_table_write",
+    "_program_ends",
     "_time_arguments",
     "_time_json",
     "after_fork_in_child",
@@ -709,6 +710,9 @@ class FabricCall:
     @property
     def cancelled(self) -> bool:
         """Whether its caller waits no longer."""
+
+def _program_ends() -> None:
+    """The program ends: a daemon thread whose wait fails from now on is not told at once."""
 
 def _fabric_call() -> FabricCall | None:
     """The call that the running method serves; `None` outside any."""

@@ -3,6 +3,8 @@
 
 pub(crate) mod bridge;
 pub(crate) mod coroutine;
+#[cfg(feature = "amqp")]
+pub(crate) mod ending;
 pub(crate) mod errors;
 #[cfg(feature = "amqp")]
 pub(crate) mod fabric;

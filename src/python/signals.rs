@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use crate::core::error::{Code, Error};
 use crate::python::errors::raise;
 
-fn is_main_thread() -> bool {
+pub(super) fn is_main_thread() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
 }
 

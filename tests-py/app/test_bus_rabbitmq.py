@@ -157,10 +157,13 @@ async def test_dead_letters_are_shown_and_sent_again_and_none_is_lost(bus: str) 
             shown = await letters.list()
             assert [Placed.model_validate_json(one.body).number for one in shown] == [5, 6]
             assert {one.reason for one in shown} == {"rejected"}
-            assert await letters.requeue(limit=1) == 1
-            await seen.wait(7)
-            assert seen.all[6][:2] == (5, "reject")
-            await until(both_are_dead)
+            # One that dies again while the tool still looks is not held back by it.
+            for again in range(6, 12):
+                assert await letters.requeue(limit=1) == 1
+                await seen.wait(again + 1)
+                assert seen.all[again][1] == "reject"
+                await until(both_are_dead)
+            assert seen.all[6][0] == 5
             assert await letters.purge() == 2
             assert await letters.stats() == {"total": 0, "queues": {}}
 

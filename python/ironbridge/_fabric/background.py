@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from .. import _engine
+
 T = TypeVar("T")
 
 _LAST = 1.0
@@ -23,12 +25,16 @@ class Background:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         # The interpreter ends threads that still run Python by tearing down their stacks: not this one's.
-        atexit.register(self.stop, _LAST)
+        atexit.register(self._end_with_program)
 
     def _run(self) -> None:
         with self._runner:
             self._runner.run(self._ended.wait())
-        atexit.unregister(self.stop)
+        atexit.unregister(self._end_with_program)
+
+    def _end_with_program(self) -> None:
+        _engine._program_ends()
+        self.stop(_LAST)
 
     def do(self, function: Callable[[], T]) -> T:
         """Calls a function on the loop's thread, and waits for it."""

@@ -27,5 +27,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<method::FabricMethod>()?;
     module.add_class::<waiting::Ready>()?;
     module.add_function(wrap_pyfunction!(current::_fabric_call, module)?)?;
+    module.add_function(wrap_pyfunction!(crate::python::ending::_program_ends, module)?)?;
     tools::register(module)
 }

@@ -15,6 +15,7 @@ use crate::core::error::{Code, Error, Result};
 use crate::fabric::calls::Reply;
 use crate::fabric::connector::Leftover;
 use crate::fabric::wire::Kind;
+use crate::python::ending;
 use crate::python::errors::raise;
 use crate::python::mailbox::Slot;
 use crate::python::signals::Signals;
@@ -156,7 +157,7 @@ pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
     let done = Done::new(move |outcome: Result<T>| drop(filled.fill(outcome.map(Into::into))));
     let number = begin(done).map_err(|error| raise(py, &error))?;
     let until = until.map(|time| Instant::now() + time);
-    match slot.wait(py, until, &Signals::default()) {
+    let outcome = match slot.wait(py, until, &Signals::default()) {
         Ok(Some(Ok(told))) => told.value(py, shared),
         Ok(Some(Err(error))) => Err(raise(py, &error)),
         Ok(None) => {
@@ -167,7 +168,11 @@ pub(super) fn begin<'py, T: Into<Told> + Send + 'static>(
             give_up(number);
             Err(error)
         }
+    };
+    if outcome.is_err() {
+        ending::outlast(py);
     }
+    outcome
 }
 
 fn begin_on_loop<'py, T: Into<Told> + Send + 'static>(

@@ -122,9 +122,14 @@ class DeadLetters:
             return
         taken: asyncio.Queue[Any] = asyncio.Queue()
         held: list[Any] = []
+        is_ending = False
 
         async def take(message: Any) -> None:
-            taken.put_nowait(message)
+            # One that died since, and comes while the consumer still ends, is nobody's here.
+            if is_ending:
+                message.nack()
+            else:
+                taken.put_nowait(message)
 
         end = await self._broker.take_dead(take)
         try:
@@ -136,6 +141,7 @@ class DeadLetters:
                 held.append(message)
                 await use(message, _letter(message))
         finally:
+            is_ending = True
             ending = asyncio.ensure_future(end())
             while not taken.empty():
                 held.append(taken.get_nowait())
