@@ -9,4 +9,10 @@ if grep --quiet --extended-regexp '[1-9][0-9]* ignored' .cache/cargo-test.log; t
 fi
 say "python: tests"
 # Half of the time is waiting for servers and deadlines: two processes share the machine well.
-"$PY" -m pytest -n 2 --dist loadfile
+if ! "$PY" -m pytest -n 2 --dist loadfile; then
+    # Some state bounds of time, which a busy machine exceeds. By itself such a test must hold; many at once are no chance.
+    failed=$("$PY" -m pytest --collect-only --last-failed --last-failed-no-failures none | grep --count '::' || true)
+    ((failed > 0 && failed <= 5)) || fail "the Python tests failed"
+    say "python: the $failed that failed beside others, once more, alone"
+    "$PY" -m pytest --last-failed --last-failed-no-failures none
+fi
