@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import WebSocket, WebSocketDisconnect
+from ironbridge._app.ws.clients import Clients
 from ironbridge._app.ws.direct import Connection, frame_of
+from ironbridge._app.ws.sweeping import CROWD
 from ironbridge.app import Microservice, RestController, WebSocketEndpoint, create_http_server, use_ws_manager
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
@@ -22,7 +24,8 @@ SIZES = [0, 1, 125, 126, 65_535, 65_536, 300_000]
 
 @RestController("/all")
 class All:
-    """Has everybody get what each says; `sizes`: data of many sizes, and a word to the one alone after each."""
+    """Has everybody get what each says; `sizes`: data of many sizes, and a word to the one alone after each; `burst N`: so
+    many numbers."""
 
     @WebSocketEndpoint("/")
     async def connect(self, websocket: WebSocket) -> None:
@@ -33,7 +36,11 @@ class All:
         try:
             while True:
                 text = await websocket.receive_text()
-                if text == "sizes":
+                if text.startswith("burst "):
+                    for number in range(int(text.removeprefix("burst "))):
+                        await manager.broadcast(f"{number}".encode())
+                        await asyncio.sleep(0)
+                elif text == "sizes":
                     for size in SIZES:
                         await manager.broadcast(b"x" * size)
                         await websocket.send_text(f"that was {size}")
@@ -137,3 +144,56 @@ async def test_middlewares_that_change_what_is_sent_see_it_all(written: list[int
         await one.send("hello")
         assert await next_of(one) == await next_of(other) == b"hello"
     assert Counting.seen == 4 and written == []
+
+
+class Socket:
+    """A websocket that keeps what is sent to it."""
+
+    def __init__(self, seen: list[bytes]) -> None:
+        self._seen = seen
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Keeps it."""
+        self._seen.append(data)
+
+
+@asynccontextmanager
+async def crowd(url: str, count: int) -> AsyncIterator[list[ClientConnection]]:
+    """So many clients."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(client(url)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("count", [CROWD, CROWD + 1, 3 * CROWD])
+async def test_a_burst_comes_to_each_of_a_crowd_whole_and_in_order(count: int, written: list[int]) -> None:
+    async with serving() as url, crowd(url, count) as clients:
+        await clients[0].send("burst 200")
+        for one in clients:
+            assert [await next_of(one) for _ in range(200)] == [f"{number}".encode() for number in range(200)]
+    if count == 3 * CROWD:
+        assert len(written) < 200 * count / 2, "what comes together leaves together"
+
+
+async def test_a_crowd_gets_a_burst_that_lets_nobody_else_run() -> None:
+    clients = Clients()
+    seen: list[bytes] = []
+    for _ in range(2 * CROWD):
+        clients.join(["room"], Socket(seen))  # type: ignore[arg-type]
+    for number in range(500):
+        clients.deliver(b"%d" % number, ["room"])
+    await until(lambda: len(seen) == 500 * 2 * CROWD)
+    await clients.close()
+
+
+async def test_what_waits_for_one_of_a_crowd_comes_before_what_is_sent_to_it_alone() -> None:
+    clients = Clients()
+    seen: list[bytes] = []
+    one = Socket(seen)
+    clients.join(["alone"], one)  # type: ignore[arg-type]
+    for other in [*(Socket([]) for _ in range(2 * CROWD)), one]:
+        clients.join(["all"], other)  # type: ignore[arg-type]
+    clients.deliver(b"to all", ["all"])
+    clients.deliver(b"to one", ["alone"])
+    await until(lambda: len(seen) == 2)
+    assert seen == [b"to all", b"to one"]
+    await clients.close()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .direct import connection_of, frame_of
+from .sweeping import CROWD, Framed, Sweep
 
 if TYPE_CHECKING:
     from starlette.websockets import WebSocket
@@ -36,17 +37,23 @@ class Client:
         self._writer: asyncio.Task[None] | None = None
         self.is_gone = False
 
-    def offer(self, data: bytes, frame: bytes) -> bool:
-        """Sends data, whose frame is given, behind all that waits; whether the client is quick enough for it."""
+    def offer(self, messages: Sequence[Framed], frames: bytes) -> bool:
+        """Sends messages behind all that waits; whether the client is quick enough for them.
+
+        Args:
+            messages: what is sent.
+            frames: their frames, one after the other.
+        """
         if self.is_gone:
             return True
         # While a writer runs, what it sends comes first.
-        if self._writer is None and self._connection is not None and self._connection.write(frame):
+        if self._writer is None and self._connection is not None and self._connection.write(frames):
             return True
-        if len(self._waiting) >= MOST_WAITING or self._bytes + len(data) > MOST_BYTES:
-            return False
-        self._waiting.append(data)
-        self._bytes += len(data)
+        for data, _ in messages:
+            if len(self._waiting) >= MOST_WAITING or self._bytes + len(data) > MOST_BYTES:
+                return False
+            self._waiting.append(data)
+            self._bytes += len(data)
         if self._writer is None:
             self._writer = asyncio.ensure_future(self._write())
         return True
@@ -92,6 +99,7 @@ class Clients:
         self._all: dict[WebSocket, Client] = {}
         self._rooms: dict[str, dict[Client, None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._sweep = Sweep(self._let_go)
 
     def add(self, websocket: WebSocket) -> Client:
         """One that is connected, from now on."""
@@ -118,6 +126,7 @@ class Clients:
         """One that is not connected any more."""
         client = self._all.pop(websocket, None)
         if client is not None:
+            self._sweep.settle(client)
             for room in list(client.rooms):
                 self._left(room, client)
             client.end()
@@ -140,15 +149,19 @@ class Clients:
     def deliver(self, data: bytes, rooms: Iterable[str] | None = None) -> None:
         """Sends data to all, or to those in rooms, each once."""
         if rooms is None:
-            reached: Iterable[Client] = list(self._all.values())
+            reached: Collection[Client] = list(self._all.values())
         else:
             found: dict[Client, None] = {}
             for room in rooms:
                 found.update(self._rooms.get(room, {}))
             reached = found
-        frame = frame_of(data)
+        message = Framed(data, frame_of(data))
+        if len(reached) > CROWD:
+            self._sweep.add(reached, message)
+            return
         for client in reached:
-            if not client.offer(data, frame):
+            self._sweep.settle(client)
+            if not client.offer((message,), message.frame):
                 self._let_go(client)
 
     def _let_go(self, client: Client) -> None:
