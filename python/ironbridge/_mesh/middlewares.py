@@ -14,7 +14,7 @@ _WRAPS = {
     *("local_action", "remote_action", "local_event", "local_method", "local_channel"),
     *("call", "mcall", "emit", "broadcast", "broadcast_local", "send_to_channel"),
     *("create_service", "register_local_service", "destroy_service"),
-    *("transporter_send", "transporter_receive"),
+    *("transit_publish", "transit_message_handler", "transporter_send", "transporter_receive"),
 }
 _TOLD = {
     *("created", "starting", "started", "stopping", "stopped"),
@@ -32,6 +32,7 @@ class Middlewares:
 
     Each is an object or a dict with hooks, named as Moleculer's or in Python's way: `local_action(next, action)`,
     `remote_action(next, action)`, `local_event(next, event)`, `call(next)`, `emit(next)`, `started(broker)` …
+    `transit_publish(next)` and `transit_message_handler(next)` stand around packets: `next(packet)`, `next(cmd, packet)`.
     What wraps gives the new handler, or `next` itself where it has nothing to do.
     """
 

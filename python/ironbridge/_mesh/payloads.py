@@ -97,15 +97,18 @@ def _packable(value: Any) -> Any:
     return bytes(value) if isinstance(value, bytearray | memoryview) else plain(value)
 
 
-def unpacked(data: bytes) -> Any:
+def unpacked(data: bytes, exact: bool = False) -> Any:
     """The value of a MessagePack text.
+
+    Args:
+        exact: times stay MessagePack's own, so that they are packed again as they were.
 
     Raises:
         PayloadError: it is none.
     """
     msgpack = _msgpack()
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=3)
+        return msgpack.unpackb(data, raw=False, strict_map_key=False, timestamp=0 if exact else 3)
     except Exception as error:
         raise PayloadError(f"this is no MessagePack: {error}", fate="rejected") from error
 
