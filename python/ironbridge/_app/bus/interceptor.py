@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigurationError
@@ -17,7 +18,7 @@ from .consuming import consuming
 from .handlers import handlers_of
 from .keeping import OutboxConfig, outbox_of
 from .memory import MemoryBroker
-from .publisher import MessagePublisher, provide_publisher
+from .publisher import MessagePublisher, reset_publisher, set_publisher
 
 if TYPE_CHECKING:
     from .outbox import Outbox
@@ -103,15 +104,31 @@ class MessageBusPublisherInterceptor:
                 await stack.enter_async_context(scheduling(runners, ProcessLedger()))
             yield
 
-    @asynccontextmanager
-    async def intercept(self, app_context: AppTransactionContext) -> AsyncIterator[None]:
+    def intercept(self, app_context: AppTransactionContext) -> AbstractAsyncContextManager[None]:
         """One unit of work's publisher."""
         at_once = app_context.transaction_data.context_type == "websocket"
         publisher = MessagePublisher(self.broker, at_once=at_once, outbox=self._outbox)
-        app_context.committing.join(publisher)
-        with provide_publisher(publisher, self.connection_name):
-            yield
-        await app_context.committing.complete()
+        return _Publishing(app_context, publisher, self.connection_name)
+
+
+class _Publishing:
+    """One unit of work's publisher, which sends when that has ended well."""
+
+    __slots__ = ("_context", "_name", "_providing", "_publisher")
+
+    def __init__(self, context: AppTransactionContext, publisher: MessagePublisher, name: str) -> None:
+        self._context, self._publisher, self._name = context, publisher, name
+
+    async def __aenter__(self) -> None:
+        self._context.committing.join(self._publisher)
+        self._providing = set_publisher(self._publisher, self._name)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        reset_publisher(self._providing)
+        if kind is None:
+            await self._context.committing.complete()
 
 
 def default_interceptors(app: Microservice) -> list[Any]:

@@ -92,11 +92,13 @@ class Processor:
         )
         token = disposing.current.set(disposer)
         try:
-            limit = asyncio.timeout(handling.handler.timeout)
-            headers = {name: value for name, value in received.headers.items() if not name.startswith("x-")}
-            async with self._process.unit_of_work(AppTransactionContext(data, handling.member)), limit:
-                with provide_implicit_headers(headers):
-                    await self._method(message)
+            async with self._process.unit_of_work(AppTransactionContext(data, handling.member)):
+                with provide_implicit_headers(_carried(received.headers)):
+                    if handling.handler.timeout is None:
+                        await self._method(message)
+                    else:
+                        async with asyncio.timeout(handling.handler.timeout):
+                            await self._method(message)
         finally:
             disposing.current.reset(token)
 
@@ -140,6 +142,11 @@ class Processor:
             log.exception("%s: message %s could not be put off; it comes again at once", queue, received.message_id)
             return "nack"
         return "ack"
+
+
+def _carried(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers that go on with what a handler publishes."""
+    return {name: value for name, value in headers.items() if not name.startswith("x-")}
 
 
 def _retries(headers: Mapping[str, Any]) -> int:

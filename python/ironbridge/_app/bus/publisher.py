@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, overload
 from zoneinfo import ZoneInfo
@@ -176,8 +176,18 @@ def use_publisher(connection_name: str = "default", *, connecton_name: str | Non
 @contextmanager
 def provide_publisher(publisher: MessagePublisher, connection_name: str = "default") -> Iterator[None]:
     """Has `use_publisher` give this one within."""
-    token = _publishers.set({**_publishers.get(), connection_name: publisher})
+    token = set_publisher(publisher, connection_name)
     try:
         yield
     finally:
-        _publishers.reset(token)
+        reset_publisher(token)
+
+
+def set_publisher(publisher: MessagePublisher, connection_name: str) -> Token[dict[str, MessagePublisher]]:
+    """Has `use_publisher` give this one; what undoes it."""
+    return _publishers.set({**_publishers.get(), connection_name: publisher})
+
+
+def reset_publisher(token: Token[dict[str, MessagePublisher]]) -> None:
+    """Undoes `set_publisher`."""
+    _publishers.reset(token)
