@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from harness import RabbitMQ, Redis
 
+_ROOT = Path(__file__).resolve().parents[1]
 _REFUSED = "nothing may be skipped or expected to fail here; the set-up provides what a test needs"
 
 
@@ -27,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = tempfile.mkdtemp(prefix="ironbridge-tests-")
     os.environ["IRONBRIDGE_RUNTIME_DIR"] = directory
     config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Whoever has started the tests, the servers and npm packages that they need are there."""
+    if not hasattr(session.config, "workerinput"):
+        subprocess.run([_ROOT / "scripts/setup.sh", "servers"], check=True, stdin=subprocess.DEVNULL)
 
 
 def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
