@@ -78,6 +78,7 @@ def test_it_serves_what_it_is_told_to_until_it_is_interrupted(at_redis: Meeting,
     with started(at_redis, tmp_path, "--run", "greeting:Greeter") as program:
         js.ask("waitForServices", services=["terminal-greeter"])
         assert js.call("terminal-greeter.hello", {"name": "Ann"}) == "Hello, Ann!"
+        program.wait_line("terminal serves", PATIENCE)
         program.interrupt()
         assert program.wait_exit(PATIENCE) == 0
     with started(at_redis, tmp_path, "--run", "nothing:Greeter") as program:

@@ -282,8 +282,12 @@ class Broker:
         if service.dependencies:
             own = service.settings.get("$dependencyTimeout", self.options.dependency_timeout)
             await self.wait_for_services(service.dependencies, own)
+        if service not in self.services:
+            return  # It was destroyed while it waited.
         for function in service.lifecycle("started"):
             await _finished(function())
+        if service not in self.services:
+            return
         self._ready.append(service)
         register = self.middlewares.wrap("register_local_service", lambda one: self._tell_services(), None)
         register(service)

@@ -10,6 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ...errors import IronbridgeError
+from ..running.loaded import MASK, Loaded
+from ..schema import snake
 from .words import Line, WrongLine
 
 Show = Callable[[str], None]
@@ -26,11 +29,13 @@ ping [NODE]
 bench ACTION [JSON] [--time 5 | --num 1000]
 listener add|remove|list [EVENT]    shows events as they come
 cache keys|clear [PATTERN]
+load FILE.py|MODULE[:SERVICE]       serves it; once more: as it is now
+loadFolder FOLDER [MASK]
 destroy SERVICE
 clear, help, exit"""
 NAMES = (
     *("nodes", "services", "actions", "events", "info", "env", "metrics", "call", "dcall", "emit", "broadcast"),
-    *("ping", "bench", "listener", "cache", "destroy", "clear", "help", "exit", "quit"),
+    *("ping", "bench", "listener", "cache", "load", "loadFolder", "destroy", "clear", "help", "exit", "quit"),
 )
 
 
@@ -41,10 +46,12 @@ class Commands:
         broker: at whose node.
         show: prints a text.
         table: prints rows under headings.
+        loaded: the services of files that it has already.
     """
 
-    def __init__(self, broker: Any, show: Show, table: Table) -> None:
+    def __init__(self, broker: Any, show: Show, table: Table, loaded: Loaded | None = None) -> None:
         self._broker, self._show, self._table = broker, show, table
+        self._loaded = loaded if loaded is not None else Loaded(broker)
         self._listening: dict[str, Any] = {}
 
     async def run(self, line: Line) -> bool:
@@ -57,7 +64,7 @@ class Commands:
             return False
         if not line.command:
             return True
-        run: Callable[[Line], Awaitable[None]] | None = getattr(self, f"_{line.command}", None)
+        run: Callable[[Line], Awaitable[None]] | None = getattr(self, f"_{snake(line.command)}", None)
         if line.command not in NAMES or run is None:
             raise WrongLine(f"there is no command {line.command!r}; `help` lists them")
         await run(line)
@@ -203,6 +210,22 @@ class Commands:
             self._json(await self._broker.cacher.get_cache_keys())
         else:
             await self._broker.cacher.clean(line.words[1] if len(line.words) > 1 else "**")
+
+    async def _load(self, line: Line) -> None:
+        await self._loads(self._loaded.load(self._word(line, 0, "file or module")))
+
+    async def _load_folder(self, line: Line) -> None:
+        mask = line.words[1] if len(line.words) > 1 else MASK
+        await self._loads(self._loaded.load_folder(self._word(line, 0, "folder"), mask))
+
+    async def _loads(self, loading: Awaitable[list[Any]]) -> None:
+        try:
+            made = await loading
+        except IronbridgeError:
+            raise
+        except Exception as error:  # of the user's own code
+            raise WrongLine(f"it cannot be loaded: {type(error).__name__}: {error}") from error
+        self._show(f"loaded: {', '.join(service.full_name for service in made)}")
 
     async def _destroy(self, line: Line) -> None:
         await self._broker.destroy_service(self._word(line, 0, "service"))
