@@ -20,6 +20,7 @@ from .options import BrokerOptions, options_of
 from .registry import Registry, ServiceInfo, versioned
 from .schema import ActionSchema
 from .service import BaseService, Service
+from .uids import uids_of
 
 __all__ = ["Broker"]
 
@@ -60,6 +61,9 @@ class Broker:
         metadata: told of this node.
         internal_services: the service `$node` (True).
         context_params_cloning: actions called on their own node get copies of their parameters (False).
+        uid_generator: gives ids, called with the broker, or with nothing if it takes nothing: those of calls, of their
+            contexts and requests, and of spans. Pings, and the packets of one event for several nodes, have the
+            engine's; so have all without it, which is faster.
         middlewares, cacher, validator, metrics, tracing, channels, retry_policy, circuit_breaker, bulkhead, tracking,
         error_handler: see docs/mesh.md.
         dependency_interval (1000), dependency_timeout (0), stop_delay (100), grace (5000: for what runs at the end),
@@ -101,6 +105,7 @@ class Broker:
         self._state = "made"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._started_at = time.monotonic()
+        self._make_uid = uids_of(self.options.uid_generator)
         self.middlewares = Middlewares()
         self.cacher: Any = None
         self.validator: Any = None
@@ -487,9 +492,19 @@ class Broker:
         """An action is not called at a node, or is again: for circuit breakers."""
         self._node.set_usable(action, node_id, usable)
 
+    def generate_uid(self) -> str:
+        """A fresh id: of `uid_generator`, if there is one.
+
+        Raises:
+            BrokerOptionsError: it has given none.
+        """
+        return self._make_uid(self)
+
     def make_context(self, **known: Any) -> Any:
         """A context that was made here: `params`, `meta`, `headers`, `level`, `parent_id`, `request_id`, `caller` …"""
         context = self._node.context()
+        if self.options.uid_generator is not None:
+            context.id = self.generate_uid()
         for name, value in known.items():
             setattr(context, name, value)
         return context

@@ -107,6 +107,8 @@ def _chosen(broker: Any, action: str) -> str | None:
 def context_of(broker: Any, action: str, params: Any, options: Mapping[str, Any]) -> Any:
     """The context of a call that is made here."""
     ctx = broker._node.context()
+    if broker.options.uid_generator is not None:
+        ctx.id = broker.generate_uid()
     parent = options.get("parent_ctx")
     ctx.params = params
     if parent is not None:

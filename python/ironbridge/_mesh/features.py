@@ -70,8 +70,9 @@ def set_up(broker: Any) -> None:
 
 
 def must_see_calls(broker: Any) -> bool:
-    """Whether calls of other nodes' actions, or all calls, are wrapped."""
-    return bool(broker.middlewares.has("call") or broker.middlewares.has("remote_action"))
+    """Whether calls of other nodes' actions, or all calls, are wrapped, or have ids of the user's own."""
+    wrapped = broker.middlewares.has("call") or broker.middlewares.has("remote_action")
+    return bool(wrapped or broker.options.uid_generator is not None)
 
 
 def transform(broker: Any) -> Any:

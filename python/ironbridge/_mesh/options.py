@@ -69,6 +69,7 @@ class BrokerOptions:
     tracking: Mapping[str, Any] | None = None
     error_handler: Any = None
     context_params_cloning: bool = False
+    uid_generator: Any = None
     created: Any = None
     started: Any = None
     stopped: Any = None

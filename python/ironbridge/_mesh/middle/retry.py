@@ -112,7 +112,7 @@ class Retry:
 
     async def _again(self, action: ActionSchema, ctx: Any) -> Any:
         # An answer to the attempt before must not be taken for one to this.
-        ctx.request_id, ctx.id = ctx.request_id, self._broker._node.fresh_id()
+        ctx.request_id, ctx.id = ctx.request_id, self._broker.generate_uid()
         if action.visibility == "private" and ctx.service is not None:
             options = {name: value for name, value in ctx.options.items() if name != "ctx"}
             return await getattr(ctx.service.actions, action.raw_name)(ctx.params, ctx=ctx, **options)

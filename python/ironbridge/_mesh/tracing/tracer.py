@@ -79,7 +79,7 @@ class Tracer:
 
     def fresh_id(self) -> str:
         """An id for a span that has none."""
-        return str(self.broker._node.fresh_id())
+        return str(self.broker.generate_uid())
 
     async def start(self) -> None:
         """Called when the broker starts."""
