@@ -114,10 +114,10 @@ def test_a_registry_keeps_what_it_is_told() -> None:
 
 
 async def test_a_port_that_is_taken_is_told() -> None:
-    first = PrometheusServer(lambda: "", port=0)
+    first = PrometheusServer(lambda naming: "", port=0)
     await first.start()
     with pytest.raises(Exception, match="give another port"):
-        await PrometheusServer(lambda: "", port=first.address[1]).start()
+        await PrometheusServer(lambda naming: "", port=first.address[1]).start()
     await first.close()
 
 

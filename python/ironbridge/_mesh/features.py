@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -34,7 +35,7 @@ def set_up(broker: Any) -> None:
     if options.internal_middlewares:
         add(Throttle(), everywhere=False)
         add(Debounce(broker), everywhere=False)
-        if options.metrics:
+        if options.metrics and not (isinstance(options.metrics, Mapping) and options.metrics.get("enabled") is False):
             metrics = Metrics(broker, options.metrics)
             broker.metrics = metrics.registry
             add(metrics)

@@ -34,6 +34,19 @@ exports.oracles = ({ broker, moleculer, protocol }) => ({
     return { result: Object.fromEntries(keys.map(key => [key, strategy.getNodeIDByKey(key)])) };
   },
 
+  // Of metrics, those that a reporter tells of.
+  matchMetrics: async ({ names, options }) => {
+    const reporter = new moleculer.MetricReporters.Base(options);
+    return { result: names.filter(name => reporter.matchMetricName(name)) };
+  },
+
+  // How a histogram tells of values.
+  histogram: async ({ values }) => {
+    broker.metrics.register({ name: "spread", type: "histogram", buckets: true, quantiles: true });
+    for (const value of values) broker.metrics.observe("spread", value);
+    return { result: broker.metrics.list({ includes: "spread" })[0].values[0] };
+  },
+
   // Whether names of events match a pattern.
   match: async ({ pattern, names }) => ({
     result: Object.fromEntries(names.map(name => [name, moleculer.Utils.match(name, pattern)])),

@@ -125,6 +125,8 @@ class Histogram(Metric):
     def _value(self, key: Key) -> dict[str, Any]:
         spread: _Spread = self._values[key]
         values = spread.last(int(time.monotonic() / self._span), self._ages)
+        mean = sum(values) / len(values) if values else None
+        varies = _variance(values, mean) if mean is not None else None
         return {
             "count": spread.count,
             "sum": spread.sum,
@@ -133,7 +135,9 @@ class Histogram(Metric):
             "quantiles": {str(one): _quantile(values, one) for one in self.quantiles},
             "min": values[0] if values else None,
             "max": values[-1] if values else None,
-            "mean": sum(values) / len(values) if values else None,
+            "mean": mean,
+            "variance": varies,
+            "stdDev": varies**0.5 if varies else None,
         }
 
     def samples(self) -> Iterable[tuple[str, dict[str, Any], Any]]:
@@ -171,6 +175,10 @@ class _Spread:
     def last(self, span: int, ages: int) -> list[float]:
         """The values of the last spans, in order."""
         return sorted(value for at, values in self._spans if at > span - ages for value in values)
+
+
+def _variance(values: Sequence[float], mean: float) -> float | None:
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1) if len(values) > 1 else None
 
 
 def _quantile(values: Sequence[float], share: float) -> float | None:

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BrokerOptionsError
 from ..schema import ActionSchema, EventSchema, snake
 from .csv import CsvReporter
+from .naming import Naming
 from .prometheus import PrometheusServer, written
 from .registry import MetricRegistry
 from .reporters import ConsoleReporter, EventReporter, Reporter
@@ -86,8 +87,9 @@ class Metrics:
     Args:
         broker: whose it is.
         options: `True`, or Moleculer's: `{"reporter": "Prometheus" | {"type": "Prometheus", "options": {"port": 3030,
-            "path": "/metrics", "host": …}}, "collectInterval": seconds, …}`; or the reporters Console, CSV, Event, Datadog
-            and StatsD, or one's own.
+            "path": "/metrics", "host": …}}, "collectInterval": seconds, "collectProcessMetrics": True, …}`; or the
+            reporters Console, CSV, Event, Datadog and StatsD, or one's own. All take `includes`, `excludes`, `types`,
+            `metricNamePrefix`, `metricNameSuffix`, `metricNameFormatter` and `labelNameFormatter`.
 
     Raises:
         BrokerOptionsError: there is no such reporter, or it has no such option.
@@ -96,7 +98,10 @@ class Metrics:
     def __init__(self, broker: Any, options: Any) -> None:
         self._broker = broker
         self.registry = MetricRegistry(options if isinstance(options, Mapping) else None)
+        self._looks_at_process = self.registry.options.get("collect_process_metrics", True) is not False
         for name, kind, labels, description in _KNOWN:
+            if not self._looks_at_process and name.startswith(("process.", "os.")):
+                continue
             self.registry.register({"name": name, "type": kind, "labelNames": labels, "description": description})
         self.servers = [self._reporter(one) for one in _listed(self.registry.options.get("reporter"))]
         self._collecting: asyncio.Task[None] | None = None
@@ -105,8 +110,9 @@ class Metrics:
         registry.set("moleculer.node.type", "python")
         registry.set("moleculer.node.versions.moleculer", broker.options.protocol)
         registry.set("moleculer.broker.namespace", broker.namespace)
-        registry.set("process.pid", os.getpid())
-        registry.set("os.hostname", platform.node())
+        if self._looks_at_process:
+            registry.set("process.pid", os.getpid())
+            registry.set("os.hostname", platform.node())
 
     def _reporter(self, given: Any) -> PrometheusServer | Reporter:
         if isinstance(given, Reporter):
@@ -116,8 +122,10 @@ class Metrics:
         told = (given.get("options") or {}) if isinstance(given, Mapping) else {}
         options = {snake(str(name)).lower(): value for name, value in told.items()}
         if str(kind).lower() == "prometheus":
-            known = {name: options[name] for name in ("host", "port", "path") if name in options}
-            return PrometheusServer(self.text, **known)
+            try:
+                return PrometheusServer(self.text, **options)
+            except TypeError as error:
+                raise BrokerOptionsError(f"metrics: the reporter {kind}: {error}") from error
         made = _REPORTERS.get(str(kind).lower())
         if made is None:
             names = "Prometheus, Console, CSV, Event, Datadog and StatsD"
@@ -129,10 +137,10 @@ class Metrics:
         reporter.init(self._broker, self.collect)
         return reporter
 
-    def text(self) -> str:
-        """All, as Prometheus reads it."""
+    def text(self, naming: Naming) -> str:
+        """Those that are wanted, as Prometheus reads them."""
         self.collect()
-        return written(self.registry.all(), {"namespace": self._broker.namespace, "nodeID": self._broker.node_id})
+        return written(self.registry.all(), self._broker, naming)
 
     async def starting(self, _broker: Any) -> None:
         """Begins to serve, and to look at the process now and then."""
@@ -176,6 +184,8 @@ class Metrics:
         put("moleculer.registry.nodes.online.total", sum(node.available for node in nodes))
         put("moleculer.registry.services.total", sum(len(node.services) for node in nodes))
         put("moleculer.broker.started", int(self._broker.connected))
+        if not self._looks_at_process:
+            return
         put("process.memory.rss", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
         put("process.uptime", self._broker.uptime)
         put("process.gc.time", sum(one["collections"] for one in gc.get_stats()))

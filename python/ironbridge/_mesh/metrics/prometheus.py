@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import ConfigurationError
 from .kinds import Metric
+from .naming import Naming
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LONGEST = 8192
@@ -17,24 +18,27 @@ _PATIENCE = 5.0
 _NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
-def written(metrics: Iterable[Metric], labels: dict[str, Any]) -> str:
+def written(metrics: Iterable[Metric], broker: Any, naming: Naming) -> str:
     """The text format 0.0.4. Names are Moleculer's, with `_` for `.` and `-`.
 
     Args:
         metrics: the metrics.
-        labels: those that all values have.
+        broker: whose they are.
+        naming: which of them are written, and under which names.
     """
     lines: list[str] = []
     for metric in metrics:
-        name = _NAME.sub("_", metric.name)
+        if not naming.wants(metric.name, metric.kind):
+            continue
+        name = _NAME.sub("_", naming.named(metric.name))
         kind = "gauge" if metric.kind == "info" else metric.kind
         if metric.description:
             lines.append(f"# HELP {name} {_escaped(metric.description)}")
         lines.append(f"# TYPE {name} {kind}")
         for added, own, value in metric.samples():
-            both = {**labels, **own}
             if metric.kind == "info" and not isinstance(value, int | float):
-                both, value = {**both, "value": value}, 1
+                own, value = {**own, "value": value}, 1
+            both = naming.labels(broker, own)
             shown = ",".join(f'{_NAME.sub("_", key)}="{_escaped(_shown(one), True)}"' for key, one in both.items())
             lines.append(f"{name}{added}{{{shown}}} {_number(value)}")
     return "\n".join(lines) + "\n"
@@ -57,16 +61,25 @@ class PrometheusServer:
     """Serves the metrics on this machine, unless told otherwise.
 
     Args:
-        text: gives what is served.
+        text: gives what is served of a choice of metrics.
         host: where it listens.
         port: on which port; 0: any, which `address` tells.
         path: under which path.
+        naming: which metrics, and under which names, as `Naming` has them.
+
+    Raises:
+        BrokerOptionsError: as `Naming`.
     """
 
     def __init__(
-        self, text: Callable[[], str], host: str = "127.0.0.1", port: int = 3030, path: str = "/metrics"
+        self,
+        text: Callable[[Naming], str],
+        host: str = "127.0.0.1",
+        port: int = 3030,
+        path: str = "/metrics",
+        **naming: Any,
     ) -> None:
-        self._text, self._place, self._path = text, (host, port), path
+        self._text, self._place, self._path, self._naming = text, (host, port), path, Naming(**naming)
         self._server: asyncio.Server | None = None
 
     @property
@@ -101,7 +114,7 @@ class PrometheusServer:
                 head = await reader.readuntil(b"\r\n\r\n")
                 words = head.split(b"\r\n", 1)[0].decode(errors="replace").split()
                 is_known = len(words) == 3 and words[0] == "GET" and words[1].split("?")[0] == self._path
-                body = self._text().encode() if is_known else b"not found\n"
+                body = self._text(self._naming).encode() if is_known else b"not found\n"
                 status = "200 OK" if is_known else "404 Not Found"
                 writer.write(
                     f"HTTP/1.1 {status}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {len(body)}\r\n"

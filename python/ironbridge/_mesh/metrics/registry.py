@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..bus import matches
 from ..errors import BrokerOptionsError
 from ..schema import snake
 from .kinds import Counter, Gauge, Histogram, Labels, Metric
+from .naming import Naming
 
-BUCKETS = (1, 2, 3, 4, 5, 10, 25, 50, 75, 100, 250, 500, 1000, 2500, 5000, 10000)
+BUCKETS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Milliseconds."""
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 
@@ -21,7 +21,7 @@ class MetricRegistry:
 
     Args:
         options: Moleculer's: `defaultBuckets`, `defaultQuantiles`, `defaultMaxAgeSeconds` (60), `defaultAgeBuckets` (10),
-            `collectInterval` (5 s), `reporter`.
+            `collectInterval` (5 s), `collectProcessMetrics` (True), `reporter`.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
@@ -108,22 +108,15 @@ class MetricRegistry:
         Args:
             types: of these types alone.
             includes, excludes: patterns of names.
+
+        Raises:
+            BrokerOptionsError: there is no such type.
         """
-        kinds, wanted, unwanted = (_listed(one) for one in (types, includes, excludes))
-        return [
-            metric.told()
-            for metric in self._metrics.values()
-            if (not kinds or metric.kind in kinds)
-            and (not wanted or any(matches(one, metric.name) for one in wanted))
-            and not any(matches(one, metric.name) for one in unwanted)
-        ]
+        naming = Naming(includes, excludes, types)
+        return [metric.told() for metric in self._metrics.values() if naming.wants(metric.name, metric.kind)]
 
     def reset(self, name: str | None = None) -> None:
         """Forgets the values of a metric, or of all."""
         for metric in self._metrics.values():
             if name in (None, metric.name):
                 metric.reset()
-
-
-def _listed(given: Any) -> list[str]:
-    return [] if given is None else [given] if isinstance(given, str) else list(given)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import BrokerOptionsError
+from .naming import Naming
 
 _PATIENCE = 5.0
 """Seconds for the last report."""
@@ -18,28 +19,19 @@ class Reporter:
 
     Args:
         interval: seconds between two times; 0: only when the broker stops.
-        includes, excludes, types: patterns of names, and types, of the metrics it tells of; all unless given.
-        metric_name_prefix, metric_name_suffix: put around each name.
-        default_labels: those that all values have; the namespace and the node unless given.
+        only_changes: whether metrics that are as they were the last time are left out.
+        naming: which metrics it tells of, and under which names: `includes`, `metric_name_formatter` …, as `Naming` has
+            them.
 
     Raises:
-        BrokerOptionsError: the interval is no number, or negative.
+        BrokerOptionsError: the interval is no number, or negative; or what `Naming` raises.
     """
 
-    def __init__(
-        self,
-        interval: float = 5,
-        includes: Any = None,
-        excludes: Any = None,
-        types: Any = None,
-        metric_name_prefix: str = "",
-        metric_name_suffix: str = "",
-        default_labels: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, interval: float = 5, only_changes: bool = False, **naming: Any) -> None:
         if isinstance(interval, bool) or not isinstance(interval, int | float) or interval < 0:
             raise BrokerOptionsError(f"metrics: interval={interval!r}; it is a number that is not negative")
-        self._interval, self._asked = float(interval), (types, includes, excludes)
-        self._prefix, self._suffix, self._labels = metric_name_prefix, metric_name_suffix, default_labels
+        self._interval, self.naming = float(interval), Naming(**naming)
+        self._only_changes, self._before_that = only_changes, dict[str, Any]()
         self._task: asyncio.Task[None] | None = None
 
     def init(self, broker: Any, collect: Callable[[], None]) -> None:
@@ -75,7 +67,11 @@ class Reporter:
     async def tell(self) -> None:
         """Tells of all now."""
         self._collect()
-        metrics = [one for one in self.broker.metrics.list(*self._asked) if one["values"]]
+        wants = self.naming.wants
+        told = [one.told() for one in self.broker.metrics.all() if wants(one.name, one.kind)]
+        metrics = [one for one in told if one["values"] and not self._is_as_before(one)]
+        if not metrics:
+            return
         try:
             await self.report(metrics)
         except OSError as error:
@@ -85,13 +81,18 @@ class Reporter:
 
     def named(self, name: str) -> str:
         """The name that is told."""
-        return f"{self._prefix}{name}{self._suffix}"
+        return self.naming.named(name)
 
     def tags(self, labels: Mapping[str, Any]) -> list[str]:
         """Labels as `name:value`, those of all values first."""
-        usual = {"namespace": self.broker.namespace, "nodeID": self.broker.node_id}
-        both = {**(usual if self._labels is None else self._labels), **labels}
-        return [f"{name}:{'' if value is None else value}" for name, value in both.items()]
+        told = self.naming.labels(self.broker, labels)
+        return [f"{name}:{'' if value is None else value}" for name, value in told.items()]
+
+    def _is_as_before(self, metric: dict[str, Any]) -> bool:
+        if not self._only_changes:
+            return False
+        before, self._before_that[metric["name"]] = self._before_that.get(metric["name"]), metric["values"]
+        return bool(before == metric["values"])
 
     async def _tell_often(self) -> None:
         while self._interval:
@@ -100,10 +101,18 @@ class Reporter:
 
 
 class ConsoleReporter(Reporter):
-    """Writes a line for each value into the broker's log, or gives it to `logger`."""
+    """Writes a line for each value into the broker's log, or gives it to `logger`.
 
-    def __init__(self, logger: Callable[[str], Any] | None = None, **more: Any) -> None:
-        super().__init__(**more)
+    Args:
+        logger: called with each line.
+        colors: as Moleculer's; lines have none here.
+        only_changes: as for all reporters, and so here unless told otherwise.
+    """
+
+    def __init__(
+        self, logger: Callable[[str], Any] | None = None, colors: bool = False, only_changes: bool = True, **more: Any
+    ) -> None:
+        super().__init__(only_changes=only_changes, **more)
         self._write = logger
 
     async def report(self, metrics: list[dict[str, Any]]) -> None:
@@ -132,9 +141,18 @@ class EventReporter(Reporter):
         self._event, self._is_broadcast, self._groups = event_name, broadcast, groups
 
     async def report(self, metrics: list[dict[str, Any]]) -> None:
-        told = [{**one, "name": self.named(one["name"])} for one in metrics]
+        told = [self._renamed(one) for one in metrics]
         tell = self.broker.broadcast if self._is_broadcast else self.broker.emit
         await tell(self._event, told, groups=self._groups)
+
+    def _renamed(self, metric: dict[str, Any]) -> dict[str, Any]:
+        label = self.naming.label
+        values = [
+            {**value, "labels": {label(name): one for name, one in value["labels"].items()}}
+            for value in metric["values"]
+        ]
+        names = [label(name) for name in metric["labelNames"]]
+        return {**metric, "name": self.named(metric["name"]), "labelNames": names, "values": values}
 
 
 def shown(value: Mapping[str, Any]) -> str:

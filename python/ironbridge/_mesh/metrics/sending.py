@@ -25,7 +25,8 @@ def _numbers(metric: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]
             yield from ((f".bucket_{bound}", count, labels) for bound, count in value["buckets"].items())
             yield ".bucket_inf", value["count"], labels
             yield from ((f".q{one}", number, labels) for one, number in value["quantiles"].items())
-            yield from ((f".{one}", value[one], labels) for one in ("sum", "count", "min", "mean", "max"))
+            yield from ((f".{one}", value[one], labels) for one in ("sum", "count", "min", "mean", "variance", "max"))
+            yield ".stddev", value["stdDev"], labels
         elif metric["type"] != "info":
             yield "", value["value"], labels
 
