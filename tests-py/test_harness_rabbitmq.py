@@ -83,7 +83,7 @@ async def test_it_closes_connections_and_deletes_queues_and_blocks_publishers(br
     broker.close_connections("enough")
     with pytest.raises(aiormq.exceptions.ConnectionClosed, match="enough"):
         await asyncio.wait_for(asyncio.shield(connection.closing), 10)
-    assert broker.connections() == []
+    wait_until(lambda: broker.connections() == [])
 
 
 def test_what_it_cannot_evaluate_is_an_error(broker: RabbitMQ) -> None:

@@ -137,7 +137,8 @@ def test_a_full_queue_is_told_and_nothing_of_it_runs() -> None:
         assert all(isinstance(error, meta.Overloaded) and not error.may_have_run for error in told), told
         daemon.terminate()
         rest = [one.exception(PATIENCE) for one in calls]
-        assert sum(isinstance(error, meta.Overloaded) for error in rest) == len(told)
+        # One more answer may have been on its way.
+        assert len(told) <= sum(isinstance(error, meta.Overloaded) for error in rest) <= 40 - 2 - 4
         assert all(isinstance(error, meta.IronbridgeError) for error in rest), rest
 
 
