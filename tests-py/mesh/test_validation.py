@@ -167,7 +167,7 @@ def _known(params: Any) -> Any:
 
 
 def _alike(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    kept = ("type", "message", "field", "expected", "label")
+    kept = ("type", "message", "field", "expected", "actual", "label")
     return [{key: error[key] for key in kept if error.get(key) not in (None, UNDEFINED)} for error in errors]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from .javascript import MISSING, text
@@ -22,7 +22,9 @@ class Place:
         errors: what is wrong so far.
         data: all of the parameters.
         label: its name for people.
-        later: asynchronous checks, which are made when all others are done.
+        outer: of a part of a list or record, the field of the whole: fastest-validator tells it where the part is
+            missing, and of what a user's check says.
+        around: what it is within, of rules that are within themselves: the rule and the value.
     """
 
     field: str | None
@@ -30,15 +32,40 @@ class Place:
     errors: Errors
     data: Any
     label: str | None = None
-    later: list[Callable[[], Any]] = dataclasses.field(default_factory=list)
+    around: list[tuple[Any, Any]] = dataclasses.field(default_factory=list)
+    outer: Any = MISSING
 
     def at(self, field: str | None, parent: Any, label: str | None = None, errors: Errors | None = None) -> Place:
         """A place within."""
-        return Place(field, parent, self.errors if errors is None else errors, self.data, label, self.later)
+        return Place(field, parent, self.errors if errors is None else errors, self.data, label, self.around)
+
+    def part(self, name: str, parent: Any) -> Place:
+        """That of a part of a list or record."""
+        return Place(f"{self.field or ''}{name}", parent, self.errors, self.data, None, self.around, self.field)
+
+    def whole(self) -> Place:
+        """As what is told from without names it."""
+        return self if self.outer is MISSING else dataclasses.replace(self, field=self.outer, outer=MISSING)
 
 
 Check = Callable[[Any, Place], Any]
-"""Gives the value, as it is to be: converted, trimmed, or as it was."""
+"""Gives the value, as it is to be: converted, trimmed, or as it was. Where a user's asynchronous check may belong to
+it, it is a coroutine function, which waits for nothing but such checks."""
+
+
+def at_once(check: Coroutine[Any, Any, Any]) -> Any:
+    """What a check gives that waits for nothing."""
+    try:
+        check.send(None)
+    except StopIteration as done:
+        return done.value
+    check.close()
+    raise RuntimeError("a check waits, though its rules are not asynchronous")
+
+
+def named(parts: Mapping[Any, Any]) -> dict[str, Any]:
+    """Parts by their names, which are texts in JavaScript."""
+    return {name if isinstance(name, str) else text(name): part for name, part in parts.items()}
 
 
 class Saying:

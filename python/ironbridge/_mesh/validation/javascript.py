@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "undefined", "__bool__": lambda self: False})()
 """Where `None` is a value: that there is none."""
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|Infinity)")
-_BASES = {"0x": 16, "0o": 8, "0b": 2}
+SPACE = " \t\n\r\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+"""What is trimmed."""
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|Infinity)")
+_OF_BASE = re.compile(r"0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
+_BASES = {"x": 16, "o": 8, "b": 2}
+_EXACT = 2**53
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_number(value: Any) -> bool:
@@ -29,17 +34,45 @@ def text(value: Any) -> str:
         return "undefined"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float):
-        if math.isnan(value):
-            return "NaN"
-        if math.isinf(value):
-            return "Infinity" if value > 0 else "-Infinity"
-        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value)
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) > _EXACT):
+        return _of_double(double(value))
     if isinstance(value, list | tuple):
         return ",".join("" if one is None else text(one) for one in value)
     if isinstance(value, dict):
         return "[object Object]"
     return str(value)
+
+
+def double(value: float) -> float:
+    """A number as JavaScript has it; one that is too large is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _of_double(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    mantissa, _, exponent = f"{value!r}".removeprefix("-").partition("e")
+    whole, _, part = mantissa.partition(".")
+    part = "" if part == "0" and not exponent else part
+    digits = (whole + part).lstrip("0")
+    # Where the point is, from the first digit.
+    point = len(whole) + int(exponent or 0) - (len(whole + part) - len(digits))
+    digits = digits.rstrip("0") or "0"
+    if digits == "0":
+        return "0"
+    sign = "-" if value < 0 else ""
+    if len(digits) <= point <= 21:
+        return sign + digits + "0" * (point - len(digits))
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    return f"{sign}{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{point - 1:+d}"
 
 
 def number(value: Any) -> float | int:
@@ -57,14 +90,11 @@ def number(value: Any) -> float | int:
         return number(text(value))
     if not isinstance(value, str):
         return math.nan
-    stripped = value.strip()
+    stripped = value.strip(SPACE)
     if not stripped:
         return 0
-    if (base := _BASES.get(stripped[:2].lower())) is not None:
-        try:
-            return int(stripped[2:], base)
-        except ValueError:
-            return math.nan
+    if _OF_BASE.fullmatch(stripped):
+        return int(stripped[2:], _BASES[stripped[1].lower()])
     if not _NUMBER.fullmatch(stripped):
         return math.nan
     read = float(stripped.replace("Infinity", "inf"))
@@ -78,8 +108,9 @@ def date(value: Any) -> datetime | None:
     if isinstance(value, str) and not math.isnan(number(value)) and value:
         value = number(value)
     try:
-        if is_number(value):
-            return datetime.fromtimestamp(value / 1000, UTC)
+        if is_number(value) or isinstance(value, bool):
+            # Whole milliseconds alone; a float would lose some of them.
+            return _EPOCH + timedelta(milliseconds=int(value))
         if isinstance(value, str):
             read = datetime.fromisoformat(value)
             return read if read.tzinfo else read.replace(tzinfo=UTC)

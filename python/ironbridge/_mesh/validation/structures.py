@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from inspect import iscoroutinefunction
 from typing import Any
 
 from ..errors import ServiceSchemaError
-from .checking import Check, Errors, Place, Saying, Schema
+from .checking import Check, Errors, Place, Saying, Schema, named
 from .javascript import MISSING, same, text, within
 
 _IDENTIFIER = re.compile(r"[_$a-zA-Z][_$a-zA-Z0-9]*")
@@ -14,13 +15,14 @@ _IDENTIFIER = re.compile(r"[_$a-zA-Z][_$a-zA-Z0-9]*")
 
 def object_(schema: Schema, say: Saying, validator: Any) -> Check:
     """An object, and what is in it."""
-    inner = schema.get("properties") or schema.get("props")
-    parts: list[tuple[str, str, Check, str | None]] = []
+    given = schema.get("properties") or schema.get("props")
+    inner = named(given) if given else None
+    parts: list[tuple[str, str, Check, bool, str | None]] = []
     for name, rule in (inner or {}).items():
         if not name.startswith("$$"):
             shown = f".{name}" if _IDENTIFIER.fullmatch(name) else f"['{name}']"
-            read = validator.read(rule)
-            parts.append((name, shown, validator.check(read), read.get("label")))
+            part, label = validator.part(rule)
+            parts.append((name, shown, part, iscoroutinefunction(part), label))
     strict, allowed = schema.get("strict"), list(inner or {})
     least, most = schema.get("minProps"), schema.get("maxProps")
     halts = validator.halts
@@ -29,16 +31,36 @@ def object_(schema: Schema, say: Saying, validator: Any) -> Check:
         if not isinstance(value, dict):
             say(place, "object", value)
             return value
-        for name, shown, part, label in parts:
-            field = f"{place.field}{shown}" if place.field else name
+        for name, shown, part, _, label in parts:
             before = value.get(name, MISSING)
-            after = part(before, place.at(field, value, label))
-            if after is MISSING:
-                value.pop(name, None)
-            elif after is not before:
-                value[name] = after
+            after = part(before, place.at(f"{place.field}{shown}" if place.field else name, value, label))
+            if after is not before:
+                put(value, name, after)
             if halts and place.errors:
                 return value
+        return whole(value, place)
+
+    async def check_waiting(value: Any, place: Place) -> Any:
+        if not isinstance(value, dict):
+            say(place, "object", value)
+            return value
+        for name, shown, part, waits, label in parts:
+            before = value.get(name, MISSING)
+            after = part(before, place.at(f"{place.field}{shown}" if place.field else name, value, label))
+            after = await after if waits else after
+            if after is not before:
+                put(value, name, after)
+            if halts and place.errors:
+                return value
+        return whole(value, place)
+
+    def put(value: Any, name: str, after: Any) -> None:
+        if after is MISSING:
+            value.pop(name, None)
+        else:
+            value[name] = after
+
+    def whole(value: Any, place: Place) -> Any:
         if strict and inner is not None:
             unknown = [key for key in value if key not in allowed]
             if unknown and strict == "remove":
@@ -46,23 +68,37 @@ def object_(schema: Schema, say: Saying, validator: Any) -> Check:
                     for key in unknown:
                         del value[key]
             elif unknown:
-                say(place, "objectStrict", ", ".join(unknown), ", ".join(allowed))
+                say(place, "objectStrict", ", ".join(map(text, unknown)), ", ".join(allowed))
         if least is not None and len(value) < least:
             say(place, "objectMinProps", len(value), least)
         if most is not None and len(value) > most:
             say(place, "objectMaxProps", len(value), most)
         return value
 
-    return check
+    return check_waiting if any(waits for _, _, _, waits, _ in parts) else check
 
 
 def array(schema: Schema, say: Saying, validator: Any) -> Check:
     """A list, and what is in it."""
-    item = validator.check(validator.read(schema["items"])) if schema.get("items") is not None else None
+    item = validator.part(schema["items"])[0] if schema.get("items") is not None else None
     least, most, exact = schema.get("min"), schema.get("max"), schema.get("length")
     values: Any = schema.get("enum")
 
     def check(value: Any, place: Place) -> Any:
+        value = whole(value, place)
+        if item is not None and isinstance(value, list):
+            for index, one in enumerate(value):
+                value[index] = item(one, place.part(f"[{index}]", place.parent))
+        return value
+
+    async def check_waiting(value: Any, place: Place) -> Any:
+        value = whole(value, place)
+        if item is not None and isinstance(value, list):
+            for index, one in enumerate(value):
+                value[index] = await item(one, place.part(f"[{index}]", place.parent))
+        return value
+
+    def whole(value: Any, place: Place) -> Any:
         if schema.get("convert") is True and not isinstance(value, list):
             value = [value]
         if not isinstance(value, list):
@@ -84,12 +120,9 @@ def array(schema: Schema, say: Saying, validator: Any) -> Check:
         for one in value if values is not None else ():
             if not within(one, values):
                 say(place, "arrayEnum", one, ", ".join(map(text, values)))
-        if item is not None:
-            for index, one in enumerate(value):
-                value[index] = item(one, place.at(f"{place.field or ''}[{index}]", place.parent))
         return value
 
-    return check
+    return check_waiting if iscoroutinefunction(item) else check
 
 
 def _doubled(values: list[Any]) -> list[Any]:
@@ -105,9 +138,9 @@ def tuple_(schema: Schema, say: Saying, validator: Any) -> Check:
     items = schema.get("items")
     if items is not None and (not isinstance(items, list | tuple) or not items):
         raise ServiceSchemaError("the rule 'tuple': its items are a list of rules, one at least")
-    parts = [validator.check(validator.read(item)) for item in items or ()]
+    parts = [validator.part(item)[0] for item in items or ()]
 
-    def check(value: Any, place: Place) -> Any:
+    async def check(value: Any, place: Place) -> Any:
         if not isinstance(value, list):
             say(place, "tuple", value)
             return value
@@ -120,7 +153,8 @@ def tuple_(schema: Schema, say: Saying, validator: Any) -> Check:
             say(place, "tupleLength", len(value), len(parts))
             return value
         for index, part in enumerate(parts):
-            value[index] = part(value[index], place.at(f"{place.field or ''}[{index}]", place.parent))
+            after = part(value[index], place.part(f"[{index}]", place.parent))
+            value[index] = await after if iscoroutinefunction(part) else after
         return value
 
     return check
@@ -134,17 +168,20 @@ def record(schema: Schema, say: Saying, validator: Any) -> Check:
         for name, message in {**validator.messages, **(key_rule.get("messages") or {})}.items()
     }
     of_key = validator.check({**key_rule, "messages": messages})
-    of_value = validator.check(validator.read(schema.get("value") or "any"))
+    of_value = validator.part(schema.get("value") or "any")[0]
+    waits, key_waits = iscoroutinefunction(of_value), iscoroutinefunction(of_key)
 
-    def check(value: Any, place: Place) -> Any:
+    async def check(value: Any, place: Place) -> Any:
         if not isinstance(value, dict):
             say(place, "record", value)
             return value
         result = {}
-        for key, one in value.items():
-            field = f"{place.field}.{key}" if place.field else key
-            name = of_key(key, place.at(field, value))
-            result[name] = of_value(one, place.at(field, value))
+        for key, one in named(value).items():
+            within = place.part(f".{key}" if place.field else key, value)
+            name = of_key(key, within)
+            name = await name if key_waits else name
+            after = of_value(one, within)
+            result[name] = await after if waits else after
         return result
 
     return check
@@ -152,13 +189,15 @@ def record(schema: Schema, say: Saying, validator: Any) -> Check:
 
 def multi(schema: Schema, say: Saying, validator: Any) -> Check:
     """Any of several kinds: the first that it is."""
-    rules = [validator.check(validator.read(rule)) for rule in schema["rules"]]
+    rules = [validator.part(rule)[0] for rule in schema["rules"]]
 
-    def check(value: Any, place: Place) -> Any:
+    async def check(value: Any, place: Place) -> Any:
         found: Errors = []
         for rule in rules:
             errors: Errors = []
             after = rule(value, place.at(place.field, place.parent, None, errors))
+            if iscoroutinefunction(rule):
+                after = await after
             if not errors:
                 return after
             found += errors

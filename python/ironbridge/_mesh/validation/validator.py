@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ServiceSchemaError
-from . import structures, values
-from .checking import Check, Errors, Place, Saying, Schema, told
+from . import formats, structures, texts, values
+from .checking import Check, Errors, Place, Saying, Schema, at_once, named, told
 from .javascript import MISSING, number
 from .messages import MESSAGES
+from .own import own_checks
+from .recursive import Link
 
 Compiled = Callable[..., Any]
 """Called with the parameters; gives `None`, or a list of what is wrong. Of asynchronous rules, to be awaited."""
@@ -24,22 +26,22 @@ _RULES: dict[str, values.Make] = {
     "currency": values.currency,
     "custom": values.any_,
     "date": values.date_,
-    "email": values.email,
+    "email": formats.email,
     "enum": values.enum,
     "equal": values.equal,
     "forbidden": values.forbidden,
     "function": values.function,
-    "luhn": values.luhn,
-    "mac": values.mac,
+    "luhn": formats.luhn,
+    "mac": formats.mac,
     "multi": structures.multi,
     "number": values.number_,
     "object": structures.object_,
     "objectID": values.object_id,
     "record": structures.record,
-    "string": values.string,
+    "string": texts.string,
     "tuple": structures.tuple_,
-    "url": values.url,
-    "uuid": values.uuid,
+    "url": formats.url,
+    "uuid": formats.uuid,
 }
 
 
@@ -67,7 +69,8 @@ class Validator:
         self.halts, self._null_is_a_value = halt_on_first_error, consider_null_as_a_value
         self._rules = dict(_RULES)
         self._aliases: dict[str, Any] = {}
-        self._under_way: dict[int, list[Check]] = {}
+        self._under_way: dict[int, Link] = {}
+        self._is_async = False
         for name, rule in (aliases or {}).items():
             self.alias(name, rule)
 
@@ -98,27 +101,32 @@ class Validator:
         """
         if not isinstance(schema, Mapping | list | tuple):
             raise ServiceSchemaError(f"rules are a dict, or a list of alternatives, not {schema!r}")
-        whole = copy.deepcopy(schema) if _is_plain(schema) else schema
+        whole = copy.deepcopy(schema) if _is_plain(schema, set()) else schema
         is_async = isinstance(whole, Mapping) and whole.get("$$async") is True
         if isinstance(whole, Mapping) and whole.get("$$root") is not True:
-            properties = {name: rule for name, rule in whole.items() if not name.startswith("$$")}
+            properties = {name: rule for name, rule in named(whole).items() if not name.startswith("$$")}
             whole = {"type": "object", "strict": whole.get("$$strict"), "properties": properties}
-        read = self.read(whole)
-        check, label = self.check(read), read.get("label")
-
-        def run(params: Any, place: Place) -> None:
-            check(params, place)
+        before, self._is_async = self._is_async, is_async
+        try:
+            check, label = self.part(whole)
+        except RecursionError:
+            raise ServiceSchemaError("rules are nested too deeply: an alias cannot be within itself") from None
+        finally:
+            self._is_async = before
+        waits = inspect.iscoroutinefunction(check)
 
         def checked(params: Any, ctx: Any = None) -> Errors | None:
             place = Place(None, None, [], params, label)
-            run(params, place)
+            after = check(params, place)
+            if waits:
+                at_once(after)
             return told(place.errors) if place.errors else None
 
         async def checked_later(params: Any, ctx: Any = None) -> Errors | None:
             place = Place(None, None, [], params, label)
-            run(params, place)
-            for later in place.later:
-                await later()
+            after = check(params, place)
+            if waits:
+                await after
             return told(place.errors) if place.errors else None
 
         return checked_later if is_async else checked
@@ -176,75 +184,76 @@ class Validator:
                 schema[part] = True
         return schema
 
+    def part(self, rule: Any) -> tuple[Check, str | None]:
+        """A rule's check, and its label. A rule that is within itself is compiled once.
+
+        Raises:
+            ServiceSchemaError: it is none.
+        """
+        known = self._under_way.get(id(rule))
+        if known is not None:
+            return known.again, known.label
+        read = self.read(rule)
+        label = read.get("label")
+        if isinstance(rule, str):
+            return self.check(read), label
+        link = self._under_way[id(rule)] = Link(label)
+        try:
+            link.check = self.check(read)
+        finally:
+            del self._under_way[id(rule)]
+        return link.check, label
+
     def check(self, schema: Schema) -> Check:
         """What a rule in full is compiled to: whether there is a value, what it is, and the user's own check."""
         say = Saying({**self.messages, **(schema.get("messages") or {})})
         inner = self._rules[schema["type"]](schema, say, self)
-        own = _own(schema, say)
-        kind, optional, nullable = schema["type"], schema.get("optional") is True, schema.get("nullable")
+        own = own_checks(schema, say, self._is_async)
+        there = self._there(schema, say)
+        if not inspect.iscoroutinefunction(inner) and not inspect.iscoroutinefunction(own):
+
+            def checked(value: Any, place: Place) -> Any:
+                value = there(value, place) if value is MISSING or value is None else inner(value, place)
+                return own(value, place) if own is not None else value
+
+            return checked
+        inner_waits, own_waits = inspect.iscoroutinefunction(inner), inspect.iscoroutinefunction(own)
+
+        async def checked_waiting(value: Any, place: Place) -> Any:
+            if value is MISSING or value is None:
+                value = there(value, place)
+            else:
+                value = await inner(value, place) if inner_waits else inner(value, place)
+            if own is None:
+                return value
+            return await own(value, place) if own_waits else own(value, place)
+
+        return checked_waiting
+
+    def _there(self, schema: Schema, say: Saying) -> Check:
+        """What is made of no value."""
+        optional, nullable = schema.get("optional") is True, schema.get("nullable")
         has_default = schema.get("default") is not None
-        is_forbidden = kind == "forbidden"
+        is_forbidden = schema["type"] == "forbidden"
         skips_missing = (optional or is_forbidden) and not has_default
         if self._null_is_a_value:
             skips_null = (nullable is not False or is_forbidden) and not (has_default and nullable is False)
         else:
             skips_null = (optional or nullable is True or is_forbidden) and not (has_default and nullable is not True)
 
-        def checked(value: Any, place: Place) -> Any:
-            if value is MISSING or value is None:
-                if not (skips_missing if value is MISSING else skips_null):
-                    if has_default:
-                        value = _default(schema, place)
-                    else:
-                        say(place, "required", value)
-            else:
-                value = inner(value, place)
-            return own(value, place) if own is not None else value
+        def there(value: Any, place: Place) -> Any:
+            if not (skips_missing if value is MISSING else skips_null):
+                if has_default:
+                    return _default(schema, place)
+                say(place.whole(), "required", value)
+            return value
 
-        return checked
+        return there
 
 
 def _default(schema: Schema, place: Place) -> Any:
     default = schema["default"]
     return default(schema, place.field, place.parent, place.data) if callable(default) else copy.deepcopy(default)
-
-
-def _own(schema: Schema, say: Saying) -> Check | None:
-    """The user's own checks: `custom(value, errors, schema, path, parent, data)` gives the value."""
-    given = schema.get("check") if schema["type"] == "custom" else schema.get("custom")
-    functions = [one for one in (given if isinstance(given, list | tuple) else [given]) if callable(one)]
-    if not functions:
-        return None
-
-    def add(errors: Errors, place: Place) -> None:
-        for error in errors:
-            message = say.messages.get(error.get("type", ""))
-            place.errors.append({"message": message, "field": place.field, **error})
-
-    def own(value: Any, place: Place) -> Any:
-        for function in functions:
-            errors: Errors = []
-            given = None if value is MISSING else value
-            after = function(given, errors, schema, place.field, place.parent, place.data)
-            if inspect.isawaitable(after):
-                place.later.append(_later(after, errors, place, add))
-                continue
-            value = after if not (after is None and value is MISSING) else MISSING
-            add(errors, place)
-        return value
-
-    return own
-
-
-def _later(after: Any, errors: Errors, place: Place, add: Callable[[Errors, Place], None]) -> Callable[[], Any]:
-    async def finish() -> None:
-        value = await after
-        add(errors, place)
-        name = (place.field or "").rpartition(".")[2]
-        if isinstance(place.parent, dict) and name:
-            place.parent[name] = value
-
-    return finish
 
 
 def _short_value(text: str) -> Any:
@@ -254,10 +263,11 @@ def _short_value(text: str) -> Any:
     return text if read != read else read
 
 
-def _is_plain(schema: Any) -> bool:
+def _is_plain(schema: Any, seen: set[int]) -> bool:
     """Whether it can be copied: it holds no functions and classes."""
-    if isinstance(schema, Mapping):
-        return all(_is_plain(one) for one in schema.values())
-    if isinstance(schema, list | tuple):
-        return all(_is_plain(one) for one in schema)
+    if isinstance(schema, Mapping | list | tuple):
+        if id(schema) in seen:
+            return True
+        seen.add(id(schema))
+        return all(_is_plain(one, seen) for one in (schema.values() if isinstance(schema, Mapping) else schema))
     return isinstance(schema, str | int | float | bool | None)
