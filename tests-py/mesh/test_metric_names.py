@@ -102,11 +102,7 @@ async def test_prometheus_reads_the_names_that_formatters_give_of_the_metrics_th
     labels = {"shopName": "corner"}
     broker = node(namespace, "Prometheus", port=0, types=["counter"], defaultLabels=labels, **FORMATS)
     async with broker:
-        server: PrometheusServer = next(
-            hook.__self__.servers[0]
-            for hook in broker.middlewares._hooks["starting"]
-            if hasattr(hook.__self__, "servers")  # type: ignore[attr-defined]
-        )
+        server: PrometheusServer = reporter_of(broker)
         reader, writer = await asyncio.open_connection(*server.address)
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
         text = (await reader.read()).decode().partition("\r\n\r\n")[2]
@@ -119,7 +115,11 @@ async def test_prometheus_reads_the_names_that_formatters_give_of_the_metrics_th
 
 async def test_the_console_tells_formatted_names_and_what_has_changed_alone(namespace: str) -> None:
     lines: list[str] = []
-    labels = {"logger": lines.append, "types": "counter", "defaultLabels": lambda registry: {"metricCount": 2}}
+    labels: dict[str, Any] = {
+        "logger": lines.append,
+        "types": "counter",
+        "defaultLabels": lambda registry: {"metricCount": 2},
+    }
     broker = node(namespace, "Console", **labels, **FORMATS)
     async with broker:
         reporter = reporter_of(broker)
