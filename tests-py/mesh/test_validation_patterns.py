@@ -140,6 +140,10 @@ SIGNS = [
 ]
 
 
+# Letters are looked for once, which takes longer than a single example may.
+compiled(r"\p{L}", "u")
+
+
 @given(st.lists(st.sampled_from(SIGNS), max_size=8).map("".join), st.sampled_from(["", "i", "ms", "u", "y"]))
 def test_a_pattern_is_read_or_refused(pattern: str, flags: str) -> None:
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import sys
 import unicodedata
+from collections.abc import Iterator
 
 _LONG = {
     "Letter": "L",
@@ -43,13 +45,14 @@ def members(name: str, inverted: bool = False) -> str | None:
     if not _SHORT.fullmatch(kind):
         return None
     wanted = ("Lu", "Ll", "Lt") if kind == "LC" else (kind,)
-    found: list[str] = []
-    began: int | None = None
-    for point in range(sys.maxunicode + 2):
-        inside = point <= sys.maxunicode and unicodedata.category(chr(point)).startswith(wanted) is not inverted
-        if inside and began is None:
-            began = point
-        elif not inside and began is not None:
-            found.append(f"\\U{began:08x}-\\U{point - 1:08x}")
-            began = None
-    return "".join(found)
+    found, point = "", 0
+    for inside, run in itertools.groupby(_categories(), lambda one: one.startswith(wanted) is not inverted):
+        last = point + sum(1 for _ in run)
+        if inside:
+            found += f"\\U{point:08x}-\\U{last - 1:08x}"
+        point = last
+    return found
+
+
+def _categories() -> Iterator[str]:
+    return map(unicodedata.category, map(chr, range(sys.maxunicode + 1)))
