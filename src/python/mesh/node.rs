@@ -311,7 +311,7 @@ impl MeshNode {
             let Some(listener) = one.listener() else { continue };
             let entry = self.shared.table.read().event(&one.service.full_name, &listener.pattern).cloned();
             let Some(entry) = entry else { continue };
-            let own = super::calling::event_context(py, &self.shared, context, &entry, data)?;
+            let own = super::context::for_handler(py, &self.shared, context, &entry, data)?;
             let argument = if entry.takes_context { own.into_any() } else { data.clone() };
             let place = format!("the handler of {} in {}", listener.pattern, one.service.full_name);
             given.append((place, &entry.function, argument, entry.is_coroutine))?;
