@@ -34,6 +34,8 @@ FACES = {
     "jararaca.messagebus.decorators": "ironbridge.app",
     "jararaca.messagebus.worker": "ironbridge.app",
     "jararaca.microservice": "ironbridge.app",
+    "jararaca.persistence": "ironbridge.app",
+    "jararaca.persistence.pydantic_helpers": "ironbridge.app",
     "jararaca.presentation": "ironbridge.app",
     "jararaca.presentation.http_microservice": "ironbridge.app",
     "jararaca.scheduler": "ironbridge.app",

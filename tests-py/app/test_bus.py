@@ -18,6 +18,7 @@ from ironbridge.app import (
     MessageBusPublisherInterceptor,
     MessageHandler,
     MessageOf,
+    MessagePayloadValidationError,
     Microservice,
     ProviderSpec,
     create_http_server,
@@ -197,3 +198,21 @@ async def test_a_message_that_is_not_what_its_handler_takes_is_rejected_at_once(
         await broker.publish(Outgoing("order.placed", b"no json"))
         await until(lambda: len(broker.dead) == 2)
     assert seen.all == []
+
+
+async def test_an_exception_handler_is_told_of_a_message_that_is_not_what_its_handler_takes() -> None:
+    told: list[Exception] = []
+
+    @MessageBusController()
+    class Picky:
+        @MessageHandler(Placed, exception_handler=told.append)
+        async def handle(self, message: MessageOf[Placed]) -> None:
+            raise AssertionError("it is not handled")
+
+    async with served(Picky, interceptors=[MessageBusPublisherInterceptor("memory://picky")]):
+        broker = MemoryBroker.named("picky")
+        await broker.publish(Outgoing("order.placed", b'{"number": "many"}'))
+        await until(lambda: len(broker.dead) == 1)
+    [error] = told
+    assert isinstance(error, MessagePayloadValidationError) and error.message_type is Placed
+    assert "number" in str(error.error)

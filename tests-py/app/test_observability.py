@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import HTTPException, WebSocket, WebSocketDisconnect
 from fastapi.testclient import TestClient
 from harness import wait_until
+from ironbridge._app.observability.flows import flow_in, with_flow
 from ironbridge._app.observability.redacting import redacted_headers, redacted_url
 from ironbridge.app import (
     BodyRedactor,
     ContextualLoggerExtraAttributesHandler,
     Get,
+    HttpResponseEventMiddleware,
     Message,
     MessageBusController,
     MessageHandler,
@@ -28,6 +30,7 @@ from ironbridge.app import (
     ScheduledAction,
     TracedClass,
     TraceResponseHeaderMiddleware,
+    TrustAwareTextMapPropagator,
     WebSocketEndpoint,
     add_event,
     create_http_server,
@@ -35,6 +38,7 @@ from ironbridge.app import (
     get_flow_id,
     get_logger_extra_attributes,
     get_root_span,
+    get_tracing_provider,
     install_inbound_trace_boundary,
     providing_logger_extra_attributes,
     record_exception,
@@ -42,6 +46,8 @@ from ironbridge.app import (
     set_root_span_attributes,
     set_span_attribute,
     set_span_status,
+    spawn_trace,
+    start_message_publish_span,
     start_span,
     trust_any_of,
     trust_no_one,
@@ -52,7 +58,8 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import get_current_span as get_span
 
 log = logging.getLogger("observed")
 
@@ -60,6 +67,17 @@ log = logging.getLogger("observed")
 class Placed(Message):
     MESSAGE_TOPIC = "order.placed"
     number: int
+
+
+class Packed(Message):
+    MESSAGE_TOPIC = "order.packed"
+    TRACE_BOUNDARY = "child"
+    then: bool
+
+
+class Sent(Message):
+    MESSAGE_TOPIC = "order.sent"
+    MESSAGE_TYPE = "event"
 
 
 @TracedClass("Stock", trace_mapper=lambda self, number: {"order": number}, exclude_methods=["count"])
@@ -75,6 +93,8 @@ class Stock:
 @MessageBusController()
 @RestController("/orders")
 class Orders:
+    flows: ClassVar[dict[str, str | None]] = {}
+
     def __init__(self) -> None:
         self.tried = 0
 
@@ -92,6 +112,20 @@ class Orders:
     @Post("/{number}")
     async def place(self, number: int) -> None:
         await Placed(number=number).publish()
+
+    @Post("/{number}/packed")
+    async def pack(self, number: int, then: bool = False) -> None:
+        await Packed(then=then).publish()
+
+    @MessageHandler(Packed)
+    async def packed(self, message: MessageOf[Packed]) -> None:
+        self.flows["packed"] = get_flow_id()
+        if message.payload().then:
+            await Sent().publish()
+
+    @MessageHandler(Sent)
+    async def sent(self, message: MessageOf[Sent]) -> None:
+        self.flows["sent"] = get_flow_id()
 
     @MessageHandler(
         Placed,
@@ -196,7 +230,7 @@ def test_what_is_the_server_s_fault_is_an_error_and_what_is_the_caller_s_is_none
 
 
 @pytest.mark.parametrize(("number", "attempts"), [(1, 1), (2, 2)])
-def test_a_message_goes_on_in_its_publisher_s_trace_also_when_it_is_tried_again(
+def test_a_message_is_a_trace_of_its_own_linked_to_its_publisher_s_also_when_it_is_tried_again(
     client: TestClient, observed: Observed, number: int, attempts: int
 ) -> None:
     assert client.post(f"/orders/{number}").status_code == 200
@@ -204,10 +238,97 @@ def test_a_message_goes_on_in_its_publisher_s_trace_also_when_it_is_tried_again(
     request, published = observed.span("HTTP POST /orders/{number}"), observed.span("PUBLISH order.placed")
     assert is_within(published, request) and published.kind is SpanKind.PRODUCER
     handled = observed.spans("TASK order.placed")
-    assert all(is_within(one, published) and one.kind is SpanKind.CONSUMER for one in handled)
+    for one in handled:
+        assert one.parent is None and one.kind is SpanKind.CONSUMER
+        assert one.context is not None and request.context is not None and published.context is not None
+        assert [(link.context.trace_id, link.context.span_id) for link in one.links] == [
+            (published.context.trace_id, published.context.span_id)
+        ]
+        assert one.context.trace_id != request.context.trace_id
     told = [dict(one.attributes or {})["messaging.message.attempt"] for one in handled]
     assert told == list(range(1, attempts + 1))
     assert (handled[0].status.status_code is StatusCode.ERROR) is (attempts > 1)
+
+
+def test_a_message_that_says_so_is_a_part_of_its_publisher_s_trace(client: TestClient, observed: Observed) -> None:
+    client.post("/orders/3/packed")
+    observed.span("TASK order.packed")
+    [handled], [published] = observed.spans("TASK order.packed"), observed.spans("PUBLISH order.packed")
+    assert is_within(handled, published) and handled.links == ()
+
+
+def test_all_that_follows_from_a_request_is_one_flow_through_all_its_traces(
+    client: TestClient, observed: Observed
+) -> None:
+    client.post("/orders/3/packed", params={"then": True})
+    observed.span("EVENT order.sent")
+    request = observed.span("HTTP POST /orders/{number}/packed").context
+    assert request is not None
+    assert Orders.flows == {"packed": f"{request.trace_id:032x}", "sent": f"{request.trace_id:032x}"}
+    sent = observed.span("EVENT order.sent").context
+    assert sent is not None and sent.trace_id != request.trace_id
+
+
+def test_a_flow_is_one_member_of_the_baggage_among_others() -> None:
+    assert with_flow("a=1, flow.id=x,b=2;p", "f" * 32) == f"flow.id={'f' * 32},a=1,b=2;p"
+    assert flow_in({"baggage": f"a=1, flow.id = {'e' * 32}"}) == "e" * 32
+    assert flow_in({"baggage": "flow.id=../x"}) is flow_in({"baggage": 7}) is flow_in({}) is None
+    assert flow_in({"baggage": "a=" + "1" * 9000 + ",flow.id=" + "e" * 32}) is None
+
+
+def test_code_that_publishes_by_itself_has_spans_like_ours(observed: Observed) -> None:
+    seen: list[Any] = []
+
+    @RestController("/own")
+    class Own:
+        @Post("/")
+        async def publish(self) -> None:
+            seen.append(get_tracing_provider())
+            with start_message_publish_span(topic="theirs", attributes={"more": 1}):
+                pass
+            with pytest.deprecated_call(), spawn_trace("as before"):
+                pass
+
+    with TestClient(create_http_server(Microservice(controllers=[Own], interceptors=[observed.interceptor]))) as client:
+        assert client.post("/own/").status_code == 200
+    published, request = observed.span("PUBLISH theirs"), observed.span("HTTP POST /own/")
+    assert published.kind is SpanKind.PRODUCER and is_within(published, request)
+    assert dict(published.attributes or {}) == {
+        "messaging.destination.name": "theirs",
+        "messaging.operation.name": "publish",
+        "more": 1,
+    }
+    assert is_within(observed.span("as before"), request)
+    assert seen == [observed.provider] and get_tracing_provider() is None
+
+
+def test_instrumentation_takes_no_stranger_s_word_either() -> None:
+    propagator = TrustAwareTextMapPropagator(trust_when_header_matches("x-key", "k"))
+    trusted = get_span(propagator.extract({**STRANGER, "X-Key": "k"})).get_span_context()
+    assert f"{trusted.trace_id:032x}" in STRANGER["traceparent"]
+    assert not get_span(propagator.extract(STRANGER)).get_span_context().is_valid
+    scope = {"type": "http", "headers": [(b"x-key", b"other"), (b"traceparent", STRANGER["traceparent"].encode())]}
+    assert not get_span(propagator.extract(scope)).get_span_context().is_valid
+    carrier: dict[str, str] = {}
+    propagator.inject(carrier, set_span_in_context(NonRecordingSpan(trusted)))
+    assert carrier == STRANGER and propagator.fields == {"traceparent", "tracestate"}
+
+
+def test_the_span_around_an_application_is_told_of_its_answers(observed: Observed) -> None:
+    asgi = create_http_server(Microservice(controllers=[Orders]))
+    tracer = observed.provider.tracer_provider.get_tracer("test")
+    app = HttpResponseEventMiddleware(asgi)
+    with tracer.start_as_current_span("around"), TestClient(app) as client:
+        assert client.get("/orders/7").text == "7"
+        assert client.get("/orders/404").status_code == 404
+    told: list[dict[str, Any]] = [
+        dict(one.attributes or {}) for one in observed.span("around").events if one.name == "http.response"
+    ]
+    assert [(one["http.response.status_code"], one["http.response.body.size"] > 0) for one in told] == [
+        (200, True),
+        (404, True),
+    ]
+    assert all(one["duration"] > 0 for one in told)
 
 
 def test_websockets_and_scheduled_runs_are_spans(client: TestClient, observed: Observed) -> None:

@@ -28,20 +28,24 @@ from ironbridge.app import (
     Microservice,
     Paginated,
     PaginatedFilter,
+    PydanticJSONB,
     QueryOperations,
     RestController,
     SortModel,
     SortRuleApplier,
     StringCriteria,
+    ValidatedJSON,
     create_http_server,
+    partition_by_schema_validity,
     providing_new_session,
     providing_session,
     skip_persistence_session,
     use_session,
     use_transaction,
 )
-from pydantic import BaseModel
-from sqlalchemy import Numeric, select
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Numeric, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
@@ -280,3 +284,44 @@ async def test_a_session_of_its_own_is_committed_whatever_becomes_of_the_request
     async with served(tmp_path) as client:
         assert (await client.get("/things/apart")).status_code == 500
     assert await names_in(tmp_path / "one") == ["apart"]
+
+
+class Settings(BaseModel):
+    colour: str
+    size: int = 1
+
+
+class HolderEntity(IdentifiableEntity):
+    __tablename__ = "holders"
+
+    settings: Mapped[ValidatedJSON[Settings]] = mapped_column(PydanticJSONB(Settings), nullable=True)
+
+
+async def test_a_column_holds_a_model_that_is_validated_when_it_is_asked_for() -> None:
+    async with database() as session:
+        one = HolderEntity(settings=Settings(colour="red", size=2))
+        again = HolderEntity(settings=ValidatedJSON({"colour": "blue"}, Settings))
+        none = HolderEntity(settings=None)
+        session.add_all([one, again, none])
+        await session.flush()
+        old = HolderEntity(settings=ValidatedJSON({"color": "green"}, Settings))
+        session.add(old)
+        await session.flush()
+        session.expunge_all()
+        rows = {row.id: row for row in (await session.scalars(select(HolderEntity))).all()}
+        assert rows[one.id].settings.get() == Settings(colour="red", size=2)
+        assert rows[again.id].settings.get_or_none() == Settings(colour="blue")
+        assert rows[none.id].settings.get_or_none() is None
+        assert await session.scalar(text("SELECT count(*) FROM holders WHERE settings IS NULL")) == 1
+        with pytest.raises(ValidationError, match="colour"):
+            rows[old.id].settings.get()
+        report = partition_by_schema_validity(list(rows.values()), lambda row: row.settings, lambda row: row.id)
+        assert {valid.row_id: valid.value.colour for valid in report.valid} == {one.id: "red", again.id: "blue"}
+        wrong = {invalid.row_id: (invalid.raw, "colour" in invalid.error) for invalid in report.invalid}
+        assert wrong[old.id] == ({"color": "green"}, True) and wrong.keys() == {old.id, none.id}
+
+
+def test_a_column_of_models_is_jsonb_at_postgresql() -> None:
+    kind = PydanticJSONB(Settings)
+    assert str(kind.compile(dialect=postgresql.dialect())) == "JSONB"
+    assert str(kind.compile(dialect=sqlite.dialect())) == "JSON"

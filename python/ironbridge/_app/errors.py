@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigurationError
+from typing import Any
 
-__all__ = ["CyclicDependencyError", "DependencyError", "OutsideOfContextError"]
+from ..errors import ConfigurationError, PayloadError
+
+__all__ = ["CyclicDependencyError", "DependencyError", "MessagePayloadValidationError", "OutsideOfContextError"]
 
 
 class DependencyError(ConfigurationError):
@@ -17,3 +19,17 @@ class CyclicDependencyError(DependencyError):
 
 class OutsideOfContextError(ConfigurationError, LookupError):
     """Something of a unit of work was asked for outside one, or in one that has it not."""
+
+
+class MessagePayloadValidationError(PayloadError):
+    """A message is not what its handler takes; it goes to the dead letters.
+
+    Attributes:
+        message_type: what the handler takes.
+        error: pydantic's, which names each field that is wrong.
+    """
+
+    def __init__(self, message_type: type[Any] | None, error: Exception) -> None:
+        name = message_type.__name__ if message_type is not None else "JSON"
+        super().__init__(f"the message is no {name}: {error}")
+        self.message_type, self.error = message_type, error

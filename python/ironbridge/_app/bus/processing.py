@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ..core.contexts import AppTransactionContext, MessageBusTransactionData
 from ..core.lifecycle import Running
+from ..errors import MessagePayloadValidationError
 from . import disposing
 from .broker import Broker, Later, Outgoing, Received
 from .disposing import Disposer, Disposition, MessageDisposed
@@ -52,8 +53,11 @@ class Processor:
             return
         try:
             payload = self._read(received.body)
-        except ValidationError as wrong:
-            log.error("%s: message %s is not what it takes: %s", self._handling.name, received.message_id, wrong)
+        except MessagePayloadValidationError as wrong:
+            if self._handling.handler.exception_handler is None:
+                log.error("%s: message %s is refused: %s", self._handling.name, received.message_id, wrong)
+            else:
+                await self._tell(wrong)
             received.reject()
             return
         if self._handling.handler.auto_ack:
@@ -77,7 +81,10 @@ class Processor:
 
     def _read(self, body: bytes) -> Any:
         model = self._handling.message_cls
-        return _ANY.validate_json(body) if model is None else model.model_validate_json(body)
+        try:
+            return _ANY.validate_json(body) if model is None else model.model_validate_json(body)
+        except ValidationError as wrong:
+            raise MessagePayloadValidationError(model, wrong) from None
 
     async def _handle(self, received: Received, payload: Any, disposer: Disposer) -> None:
         handling = self._handling

@@ -106,4 +106,6 @@ def _shown(headers: Any, shown: Collection[str]) -> dict[str, Any]:
 
 
 def _carrier(headers: Mapping[str, Any]) -> dict[str, str]:
-    return {name: value for name in ("traceparent", "tracestate") if isinstance(value := headers.get(name), str)}
+    return {
+        name: value for name in ("traceparent", "tracestate", "baggage") if isinstance(value := headers.get(name), str)
+    }

@@ -15,12 +15,14 @@ from ..core.contexts import AppTransactionContext, HttpTransactionData
 from ..core.microservice import Microservice
 from .carrying import carrying
 from .describing import Described, described
+from .flows import flow_in, with_flow
 from .inbound import RESPONSE_TRACE
 from .provider import OtelObservabilityProvider
-from .root import root_span
+from .root import flow, get_flow_id, provider, root_span
+from .spans import publishing
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Link, Span, Tracer
 
 tracers: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
 """The tracer of the application that runs now."""
@@ -73,16 +75,18 @@ class ObservabilityInterceptor:
         from opentelemetry.trace import Status, StatusCode
 
         about = described(app_context, self._shown)
-        parent = self._propagator.extract(about.carrier) if about.carrier else None
+        parent, links = self._origin(about, app_context.transaction_data)
         begun, error = time.perf_counter(), None
         self._count(about, 1)
-        tokens = tracers.set(self._tracer), carrying.set(self._carry)
+        tokens = tracers.set(self._tracer), carrying.set(self._carry), provider.set(self.provider)
+        flowing = flow.set(flow_in(about.carrier))
         try:
             with self._tracer.start_as_current_span(
                 about.name,
                 parent,
                 about.kind,
                 about.attributes,
+                links,
                 record_exception=False,
                 set_status_on_exception=False,
             ) as span:
@@ -105,9 +109,29 @@ class ObservabilityInterceptor:
                     self._measure(about, time.perf_counter() - begun, error, outcome)
                     root_span.reset(root)
         finally:
+            flow.reset(flowing)
+            provider.reset(tokens[2])
             carrying.reset(tokens[1])
             tracers.reset(tokens[0])
             self._count(about, -1)
+
+    def _origin(self, about: Described, data: Any) -> tuple[Any, list[Link]]:
+        """The context that a unit of work goes on in, and what it is linked to.
+
+        What a message sets off may take hours, and fan out: it is a trace of its own, linked to its publisher's, unless
+        its class says that it is a part of that.
+        """
+        from opentelemetry.context import Context
+        from opentelemetry.trace import Link, get_current_span
+
+        if about.type != "message_bus":
+            return (self._propagator.extract(about.carrier) if about.carrier else None), []
+        # In process, the publisher's span runs here still; what a message belongs to, it says itself.
+        parent = self._propagator.extract(about.carrier, Context())
+        if getattr(data.message_type, "TRACE_BOUNDARY", "default") == "child":
+            return parent, []
+        publisher = get_current_span(parent).get_span_context()
+        return Context(), [Link(publisher)] if publisher.is_valid else []
 
     def _tell(self, data: Any, span: Span) -> None:
         """Leaves a request's trace where its answer's headers are made."""
@@ -134,11 +158,12 @@ class ObservabilityInterceptor:
             (self._failed if error is not None else self._processed).add(1, about.labels)
 
     def _carry(self, topic: str, headers: dict[str, Any]) -> None:
-        """A message is published: a span of its own, which its handler's is within."""
+        """A message is published: a span of its own, which its handler's is linked to, or within."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        attributes = {"messaging.destination.name": topic, "messaging.operation.name": "publish"}
-        span: Span = self._tracer.start_span(f"PUBLISH {topic}", kind=SpanKind.PRODUCER, attributes=attributes)
+        span: Span = self._tracer.start_span(f"PUBLISH {topic}", kind=SpanKind.PRODUCER, attributes=publishing(topic))
         self._propagator.inject(headers, set_span_in_context(span))
+        if (flow_id := get_flow_id()) is not None:
+            headers["baggage"] = with_flow(headers.get("baggage"), flow_id)
         span.end()
         self._sent.add(1, {"messaging.destination.name": topic})

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ...errors import ConfigurationError
 
-_NEEDS = "this needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+NEEDS = "this needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 class OtelObservabilityProvider:
@@ -46,7 +46,7 @@ class OtelObservabilityProvider:
             from opentelemetry.sdk.trace import TracerProvider
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as missing:
-            raise ConfigurationError(_NEEDS) from missing
+            raise ConfigurationError(NEEDS) from missing
         resource = Resource.create({"service.name": app_name, **(attributes or {})})
         self.tracer_provider = TracerProvider(resource=resource)
         if span_exporter is not None:
@@ -71,7 +71,7 @@ class OtelObservabilityProvider:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as missing:
-            raise ConfigurationError(_NEEDS) from missing
+            raise ConfigurationError(NEEDS) from missing
         place, told = url.rstrip("/"), dict(headers or {})
         return cls(
             app_name,

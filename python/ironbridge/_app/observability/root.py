@@ -7,6 +7,10 @@ from contextvars import ContextVar
 from typing import Any
 
 root_span: ContextVar[Any] = ContextVar("root_span", default=None)
+provider: ContextVar[Any] = ContextVar("tracing_provider", default=None)
+"""The `OtelObservabilityProvider` of the application that runs now."""
+flow: ContextVar[str | None] = ContextVar("flow", default=None)
+"""The flow that a message of another trace belongs to."""
 
 
 def get_root_span() -> Any:
@@ -27,6 +31,8 @@ def set_root_span_attributes(attributes: Mapping[str, Any]) -> None:
 
 
 def get_flow_id() -> str | None:
-    """What all that follows from one request has in common: its trace's id, in hexadecimal."""
+    """What all that follows from one request has in common, whatever traces it is: the id of the first, in hexadecimal."""
     span = root_span.get()
-    return f"{span.get_span_context().trace_id:032x}" if span is not None else None
+    if span is None:
+        return None
+    return flow.get() or f"{span.get_span_context().trace_id:032x}"

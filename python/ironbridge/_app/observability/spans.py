@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,6 +46,43 @@ def start_span(name: str, attributes: Mapping[str, Any] | None = None) -> Iterat
         return
     with tracer.start_as_current_span(name, attributes=attributes) as span:
         yield span
+
+
+@contextmanager
+def start_message_publish_span(*, topic: str, attributes: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """A span around code of your own that publishes, named and described as those of `use_publisher()`.
+
+    Args:
+        topic: what it publishes.
+        attributes: more that is told of it.
+    """
+    tracer = _tracer()
+    if tracer is None:
+        yield None
+        return
+    from opentelemetry.trace import SpanKind
+
+    told = {**publishing(topic), **(attributes or {})}
+    with tracer.start_as_current_span(f"PUBLISH {topic}", kind=SpanKind.PRODUCER, attributes=told) as span:
+        yield span
+
+
+def publishing(topic: str) -> dict[str, Any]:
+    """What spans tell of a message that is published."""
+    return {"messaging.destination.name": topic, "messaging.operation.name": "publish"}
+
+
+def spawn_trace(name: str, attributes: Mapping[str, Any] | None = None) -> AbstractContextManager[Any]:
+    """`start_span`, as earlier versions call it."""
+    warnings.warn("spawn_trace is now start_span", DeprecationWarning, stacklevel=2)
+    return start_span(name, attributes)
+
+
+def get_tracing_provider() -> Any:
+    """The `OtelObservabilityProvider` of the application that runs now; `None` where nothing is observed."""
+    from .root import provider
+
+    return provider.get()
 
 
 def add_event(name: str, attributes: Mapping[str, Any] | None = None) -> None:
