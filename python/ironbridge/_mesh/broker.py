@@ -100,6 +100,7 @@ class Broker:
         self._ready: list[BaseService] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._settled: asyncio.Event | None = None
+        self._lost_because: str | None = None
         self._pongs: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._registry: Registry | None = None
         self._state = "made"
@@ -523,11 +524,15 @@ class Broker:
         getattr(self, f"_on_{what}")(*told)
 
     def _on_connected(self, _why: object) -> None:
+        self._lost_because = None
         self.logger.info("connected to %s", self._node.place)
         self._tell("$transporter.connected", {"wasReconnect": self.stats()["connections"] > 1})
 
     def _on_lost(self, why: BaseException | None) -> None:
-        self.logger.warning("the transporter is not connected: %s", why)
+        # What is tried every second or so, and fails as before, is news only once.
+        level = logging.DEBUG if str(why) == self._lost_because else logging.WARNING
+        self._lost_because = str(why)
+        self.logger.log(level, "the transporter is not connected: %s; it is tried again until it is", why)
         self._tell("$transporter.disconnected", {"graceFul": False, "error": str(why)})
 
     def _on_closed(self, _why: object) -> None:

@@ -100,6 +100,8 @@ async def _run(
     loaded = Loaded(broker)
     for path in paths:
         await loaded.load(path, mask)
+    # What changes while it connects has changed, too.
+    watching = HotReload(broker, loaded) if is_hot else None
     try:
         # Python 3.11's wait_for may swallow a Ctrl+C at its very end.
         async with asyncio.timeout(wait):
@@ -107,7 +109,7 @@ async def _run(
     except TimeoutError:
         raise ServiceUnavailable(f"{broker._node.place} could not be reached within {wait:g} s") from None
     try:
-        with _begun(HotReload(broker, loaded).run() if is_hot else None):
+        with _begun(watching.run() if watching else None):
             if has_prompt:
                 await prompt(Commands(broker, _show, _table, loaded), show.fail)
             else:
