@@ -56,7 +56,7 @@ NAMES: dict[str, str] = {
     "ack": "bus.disposing",
     "create_messagebus_worker": "bus.worker",
     "nack": "bus.disposing",
-    "outbox_table": "bus.outbox",
+    "outbox_table": "bus.outbox_table",
     "provide_implicit_headers": "bus.implicit",
     "provide_publisher": "bus.publisher",
     "reject": "bus.disposing",

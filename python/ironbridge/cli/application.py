@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ironbridge.cli import deadletters, options
+from ironbridge.cli import deadletters, options, outboxes
 from ironbridge.errors import IronbridgeError
 
 
@@ -20,6 +20,7 @@ def group() -> None:
 
 
 group.add_command(deadletters.dlq)
+group.add_command(outboxes.outbox)
 
 
 def main(arguments: list[str]) -> None:

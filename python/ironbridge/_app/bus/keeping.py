@@ -27,6 +27,8 @@ class OutboxConfig:
             all the same: the message is in the database, and is sent later.
         lease: seconds that a message is its process's; then any other may send it. Longer than `send_timeout`.
         poll: seconds between looks for messages that were left.
+        max_refusals: how often a message is tried that the broker is there for, and nobody takes; then it is set aside.
+        longest_wait: seconds between two such tries at most; they double from the lease on.
     """
 
     connection_name: str | None = None
@@ -34,12 +36,19 @@ class OutboxConfig:
     send_timeout: float = 10.0
     lease: float = 20.0
     poll: float = 5.0
+    max_refusals: int = 50
+    longest_wait: float = 300.0
 
     def __post_init__(self) -> None:
         if not 0 < self.send_timeout < self.lease or self.poll <= 0:
             raise ConfigurationError(
                 f"an outbox with send_timeout={self.send_timeout}, lease={self.lease}, poll={self.poll}: all are more "
                 "than 0 s, and the lease is longer than the timeout, lest two processes send one message"
+            )
+        if self.max_refusals < 1 or self.longest_wait <= 0:
+            raise ConfigurationError(
+                f"an outbox with max_refusals={self.max_refusals}, longest_wait={self.longest_wait}: a message is tried "
+                "once at least, and the wait is more than 0 s"
             )
 
 

@@ -2,7 +2,8 @@
 
 A row is written in the unit of work's own transaction, and deleted when the broker has the message. Rows that stay (a
 process died, or the broker was away) are sent by any process of the application. So a message is sent if, and only if,
-its transaction was committed; after a failure perhaps twice, with the same message id.
+its transaction was committed; after a failure perhaps twice, with the same message id. One that nobody takes is tried
+less and less often, and in the end set aside: see `set_aside.py`.
 """
 
 from __future__ import annotations
@@ -12,32 +13,19 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Float,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import MetaData, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, ServiceUnavailable
 from .broker import Broker, Later, Outgoing
 from .keeping import OutboxConfig
+from .outbox_table import ASIDE, outbox_table
 
 log = logging.getLogger("ironbridge.app.bus")
 
@@ -49,22 +37,6 @@ _DELETE_AFTER = 0.05
 _LOST = (SQLAlchemyError, OSError)
 
 Staged = tuple[Outgoing, Later | None]
-
-
-def outbox_table(name: str, metadata: MetaData) -> Table:
-    """The table, for migrations that are written by hand."""
-    return Table(
-        name,
-        metadata,
-        Column("id", String(32), primary_key=True),
-        Column("topic", Text, nullable=False),
-        Column("body", LargeBinary, nullable=False),
-        Column("envelope", Text, nullable=False),
-        Column("is_task", Boolean, nullable=False),
-        Column("staged_at", Float(53), nullable=False),
-        Column("due_at", Float(53), nullable=False, index=True),
-        Column("attempts", Integer, nullable=False),
-    )
 
 
 class Outbox:
@@ -109,10 +81,13 @@ class Outbox:
     async def send(self, messages: Sequence[Staged]) -> None:
         """Sends messages that are committed. What cannot be sent now is told to the log, and stays."""
         outcomes = await asyncio.gather(*(self._send(*one) for one in messages), return_exceptions=True)
+        refused: dict[str, str] = {}
         for (message, _), outcome in zip(messages, outcomes, strict=True):
             if isinstance(outcome, asyncio.CancelledError):
                 raise outcome
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, ServiceUnavailable) and outcome.fate == "rejected":
+                refused[str(message.message_id)] = str(outcome)
+            elif isinstance(outcome, BaseException):
                 log.warning(
                     "a message of %r could not be sent: %s; it is in %s and is sent again in %.0f s at the latest",
                     message.topic,
@@ -123,6 +98,8 @@ class Outbox:
             else:
                 self._sent.append(str(message.message_id))
         self._has_sent.set()
+        if refused:
+            await self._put_off(refused)
 
     async def send_left(self) -> int:
         """Sends messages whose lease has run out; how many there were."""
@@ -161,10 +138,35 @@ class Outbox:
             for row in (await connection.execute(wanted)).all():
                 # That nobody else has it is seen by its `due_at`: some databases know neither RETURNING nor SKIP LOCKED.
                 mine = update(table).where(table.c.id == row.id, table.c.due_at == row.due_at)
-                values = {"due_at": now + self.config.lease, "attempts": row.attempts + 1}
-                if (await connection.execute(mine.values(values))).rowcount == 1:
+                if (await connection.execute(mine.values(due_at=now + self.config.lease))).rowcount == 1:
                     claimed.append(_message(row))
         return claimed
+
+    async def _put_off(self, refused: Mapping[str, str]) -> None:
+        """Has messages that nobody takes wait, each time twice as long."""
+        table, config, now = self._table, self.config, time.time()
+        try:
+            async with self._engine.begin() as connection:
+                wanted = select(table.c.id, table.c.topic, table.c.refusals).where(table.c.id.in_(refused))
+                for row in (await connection.execute(wanted)).all():
+                    count = row.refusals + 1
+                    is_last = count >= config.max_refusals
+                    wait = min(config.lease * 2.0 ** min(row.refusals, 60), config.longest_wait)
+                    values = {"due_at": ASIDE if is_last else now + wait, "refusals": count, "error": refused[row.id]}
+                    await connection.execute(update(table).where(table.c.id == row.id).values(values))
+                    if is_last:
+                        log.error(
+                            "the message %s of %r is set aside in %s: %s. It was tried %d times; `ironbridge app outbox` "
+                            "shows such messages, and sends them again",
+                            *(row.id, row.topic, config.table, refused[row.id], count),
+                        )
+                    else:
+                        log.warning(
+                            "a message of %r could not be sent: %s; it is in %s and is sent again in %.0f s",
+                            *(row.topic, refused[row.id], config.table, wait),
+                        )
+        except _LOST as error:
+            log.warning("messages in %s that nobody takes could not be put off: %s", config.table, error)
 
     async def _look_for_left(self) -> None:
         while True:
@@ -214,7 +216,8 @@ class Outbox:
             "is_task": message.is_task,
             "staged_at": now,
             "due_at": now + self.config.lease,
-            "attempts": 0,
+            "refusals": 0,
+            "error": None,
         }
 
 
