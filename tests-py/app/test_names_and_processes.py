@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -130,6 +131,33 @@ def test_server_worker_and_beat_are_processes_of_their_own_at_rabbitmq(folder: P
         assert worker.wait_exit(20) == 0
         assert beat.wait_exit(20) == 0
         server.wait_exit(20)
+
+
+@pytest.mark.parametrize("which", ["worker", "beat", "scheduler"])
+def test_processes_without_a_server_of_their_own_tell_their_health(folder: Path, vhost: str, which: str) -> None:
+    port, at = free_port(), ["--health-port"]
+    bus = [] if which == "scheduler" else ["--broker-url", f"{vhost}?exchange=notes"]
+    with command(folder, which, "notes:app", *bus, *at, str(port)) as program:
+        wait_until(lambda: health(port, "ready") is not None, 20)
+        wait_until(lambda: health(port, "ready") == (200, "ok"), 20)
+        assert health(port, "live") == (200, "ok")
+        with command(folder, which, "notes:app", *bus, *at, str(port)) as other:
+            assert other.wait_exit(30) == 1
+            assert f"health endpoints cannot be at 127.0.0.1:{port}" in other.output.replace("\n", " ")
+        program.interrupt()
+        assert program.wait_exit(20) == 0
+    assert health(port, "live") is None
+
+
+def health(port: int, what: str) -> tuple[int, str] | None:
+    """What an endpoint says; `None` where nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{what}", timeout=10) as answer:
+            return answer.status, json.load(answer)["status"]
+    except urllib.error.HTTPError as answer:
+        return answer.code, json.load(answer)["status"]
+    except urllib.error.URLError:
+        return None
 
 
 def test_scheduler_runs_actions_without_a_bus(folder: Path) -> None:

@@ -28,6 +28,11 @@ def names(text: str | None) -> set[str] | None:
     return {name.strip() for name in text.split(",") if name.strip()} if text else None
 
 
+def place(host: str, port: int | None) -> tuple[str, int] | None:
+    """Where something is served, if it is."""
+    return None if port is None else (host, port)
+
+
 def run(work: Any) -> None:
     """Runs a process to its end."""
     logging_there()

@@ -70,6 +70,8 @@ def server(app: str, host: str, port: int, src_dir: str, reload: bool) -> None:
 @options.reload
 @options.src_dir
 @options.grace
+@options.health_port
+@options.health_host
 def worker(
     app: str,
     broker_url: str | None,
@@ -83,6 +85,8 @@ def worker(
     reload: bool,
     src_dir: str,
     gracious_shutdown_seconds: float,
+    health_port: int | None,
+    health_host: str,
 ) -> None:
     """Handle an application's messages, and run its scheduled actions when the beat tells."""
     from ironbridge.cli import acting
@@ -100,6 +104,7 @@ def worker(
         acting.names(handlers),
         acting.names(groups),
         gracious_shutdown_seconds,
+        acting.place(health_host, health_port),
     )
     acting.run(found.start_async())
 
@@ -110,14 +115,23 @@ def worker(
 @options.backend_url
 @options.src_dir
 @options.grace
+@options.health_port
+@options.health_host
 def scheduler(
-    app: str, interval: float, backend_url: str | None, src_dir: str, gracious_shutdown_seconds: float
+    app: str,
+    interval: float,
+    backend_url: str | None,
+    src_dir: str,
+    gracious_shutdown_seconds: float,
+    health_port: int | None,
+    health_host: str,
 ) -> None:
     """Run an application's scheduled actions in this process; with --backend-url, each time in one process of all."""
     from ironbridge._app.schedule.beat import schedule_here
     from ironbridge.cli import acting
 
-    acting.run(schedule_here(acting.app_of(app, src_dir), backend_url, gracious_shutdown_seconds))
+    health = acting.place(health_host, health_port)
+    acting.run(schedule_here(acting.app_of(app, src_dir), backend_url, gracious_shutdown_seconds, health))
 
 
 @group.command()
@@ -131,6 +145,8 @@ def scheduler(
 @options.reload
 @options.src_dir
 @options.grace
+@options.health_port
+@options.health_host
 def beat(
     app: str,
     broker_url: str | None,
@@ -140,6 +156,8 @@ def beat(
     reload: bool,
     src_dir: str,
     gracious_shutdown_seconds: float,
+    health_port: int | None,
+    health_host: str,
 ) -> None:
     """Tell workers when actions are due, and publish messages whose time has come."""
     from ironbridge.cli import acting
@@ -148,7 +166,10 @@ def beat(
         return
     from ironbridge._app.schedule.beat import BeatWorker
 
-    found = BeatWorker(acting.app_of(app, src_dir), interval, broker_url, backend_url, acting.names(actions))
+    health = acting.place(health_host, health_port)
+    found = BeatWorker(
+        acting.app_of(app, src_dir), interval, broker_url, backend_url, acting.names(actions), health=health
+    )
     acting.run(found.run())
 
 

@@ -29,5 +29,7 @@ grace = option(
     default=20.0,
     help="For what runs at the end.",
 )
+health_port = option("--health-port", envvar="HEALTH_PORT", type=int, help="Of /health/live and /health/ready.")
+health_host = option("--health-host", envvar="HEALTH_HOST", default="127.0.0.1", help="Theirs.")
 force = option("--force", "-f", envvar="FORCE", is_flag=True, help="Do not ask.")
 as_json = option("--json", is_flag=True, help="Print JSON instead, for programs.")

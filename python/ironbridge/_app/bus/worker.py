@@ -9,8 +9,10 @@ from typing import Any, TypeGuard
 
 from ..._signals import until_signalled
 from ...errors import ConfigurationError
-from ..core.lifecycle import running
+from ..core.lifecycle import Running, running
 from ..core.microservice import Microservice
+from ..http.health import readiness
+from ..http.health_server import health_serving
 from .connecting import AIOPikaConnectionFactory
 from .consuming import consuming
 from .handlers import handlers_of
@@ -29,6 +31,7 @@ class MessageBusWorker:
         backend_url: the Redis that keeps messages until their time; the broker does unless given.
         handler_names, handler_groups: handlers of these alone.
         grace: seconds for what runs at the end.
+        health: host and port of `/health/live` and `/health/ready`; nowhere unless given.
     """
 
     def __init__(
@@ -39,8 +42,10 @@ class MessageBusWorker:
         handler_names: Collection[str] | None = None,
         handler_groups: Collection[str] | None = None,
         grace: float = 20.0,
+        health: tuple[str, int] | None = None,
     ) -> None:
-        self.grace = grace
+        self.grace, self.health = grace, health
+        self._process: Running | None = None
         self.app, self.broker_url, self.backend_url = app, broker_url, backend_url
         self.handler_names, self.handler_groups = handler_names, handler_groups
 
@@ -52,8 +57,8 @@ class MessageBusWorker:
         """Runs until SIGINT or SIGTERM, or the application's `shutdown_event`; what runs then is let end.
 
         Raises:
-            ConfigurationError: the application has no handler, or its bus is in process: then the server handles its
-                messages, and a worker would never see one.
+            ConfigurationError: the application has no handler, its bus is in process (then the server handles its
+                messages, and a worker would never see one), or the health endpoints' place is taken.
         """
         from ..schedule.actions import Runner, actions_of
         from ..schedule.ticking import ticking
@@ -65,7 +70,7 @@ class MessageBusWorker:
             raise ConfigurationError(
                 "nothing to do: the application has no message handler and no scheduled action of these names and groups"
             )
-        async with running(app, "worker") as process:
+        async with health_serving(lambda: readiness(self._process), self.health), running(app, "worker") as process:
             bus = _bus(process.interceptors)
             if isinstance(bus.broker, MemoryBroker):
                 raise ConfigurationError(
@@ -76,6 +81,7 @@ class MessageBusWorker:
                 runners = [Runner(process, one) for one in actions]
                 async with consuming(process, bus.broker, handlers), ticking(bus.broker, runners, self.backend_url):
                     log.info("%d handlers and %d actions wait for messages", len(handlers), len(actions))
+                    self._process = process
                     await process.shutdown.wait()
 
     def _with_bus(self) -> Microservice:

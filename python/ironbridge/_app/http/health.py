@@ -1,4 +1,4 @@
-"""Whether a server lives, and whether it can serve: two endpoints for whoever starts and watches processes.
+"""Whether a process lives, and whether it can serve: two endpoints for whoever starts and watches processes.
 
 `/health/live` answers while the process does; `/health/ready` asks all that the application stands on, its bus, databases
 and websockets' backend, and answers 503 with the names of those that do not answer. Neither says more than that.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..core.lifecycle import Running
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
-
-    from .routes import Serving
 
 log = logging.getLogger("ironbridge.app.health")
 
@@ -41,7 +40,12 @@ async def readiness(process: Running | None) -> dict[str, str]:
         return {"application": "failing"}
     if process.shutdown.is_set():
         return {"application": "ending"}
-    found = [one for one in process.interceptors if isinstance(one, Checked)]
+    return await told_by(one for one in process.interceptors if isinstance(one, Checked))
+
+
+async def told_by(checks: Iterable[Checked]) -> dict[str, str]:
+    """What each of these says: `ok`, or `failing`."""
+    found = list(checks)
     return dict(zip([one.check_name for one in found], await asyncio.gather(*map(_told, found)), strict=True))
 
 
@@ -57,8 +61,8 @@ async def _told(checked: Checked) -> str:
     return "ok"
 
 
-def health_router(serving: Serving, path: str) -> APIRouter:
-    """The two endpoints, under a path."""
+def health_router(ask: Callable[[], Awaitable[dict[str, str]]], path: str) -> APIRouter:
+    """The two endpoints, under a path; `ask` tells what each check says."""
     from fastapi import APIRouter
     from fastapi.responses import JSONResponse
 
@@ -70,7 +74,7 @@ def health_router(serving: Serving, path: str) -> APIRouter:
 
     @router.get("/ready")
     async def ready() -> JSONResponse:
-        checks = await readiness(serving.process)
+        checks = await ask()
         is_ready = all(one == "ok" for one in checks.values())
         told: dict[str, Any] = {"status": "ok" if is_ready else "failing", "checks": checks}
         return JSONResponse(told, 200 if is_ready else 503)

@@ -49,7 +49,7 @@ def create_http_server(
     from ..reflect.decorators import members
     from ..ws.direct import ConnectionsKnown
     from .decorators import WebSocketEndpoint
-    from .health import health_router
+    from .health import health_router, readiness
     from .including import include
     from .routes import Serving, router_of
 
@@ -71,7 +71,7 @@ def create_http_server(
         if router is not None:
             include(fastapi, router)
     if http.health is not None:
-        fastapi.include_router(health_router(serving, http.health))
+        fastapi.include_router(health_router(lambda: readiness(serving.process), http.health))
     if any(WebSocketEndpoint.get(function) for one in http.app.controllers for _, function in members(one)):
         fastapi.add_middleware(ConnectionsKnown)
     return fastapi

@@ -15,8 +15,10 @@ from ..bus.backend import RedisMessageBrokerBackend, backend_of
 from ..bus.broker import Broker, Outgoing
 from ..bus.connecting import AIOPikaConnectionFactory, open_broker
 from ..bus.memory import MemoryBroker
-from ..core.lifecycle import running
+from ..core.lifecycle import Running, running
 from ..core.microservice import Microservice
+from ..http.health import readiness, told_by
+from ..http.health_server import health_serving
 from .actions import Runner, actions_of
 from .ledger import Ledger, ProcessLedger, RedisLedger
 from .scheduler import Scheduler, Start, scheduling
@@ -35,6 +37,7 @@ class BeatWorker:
         scheduled_action_names: actions of these names alone.
         config: taken as the original has it.
         shutdown_event: ends it when it is set; made unless given.
+        health: host and port of `/health/live` and `/health/ready`; nowhere unless given.
     """
 
     def __init__(
@@ -46,7 +49,9 @@ class BeatWorker:
         scheduled_action_names: Collection[str] | None = None,
         config: Any = None,
         shutdown_event: asyncio.Event | None = None,
+        health: tuple[str, int] | None = None,
     ) -> None:
+        self.health = health
         self.app, self.interval, self.broker_url, self.backend_url = app, interval, broker_url, backend_url
         self.names, self.shutdown = scheduled_action_names, shutdown_event
 
@@ -54,7 +59,7 @@ class BeatWorker:
         """Runs until SIGINT or SIGTERM, or its event.
 
         Raises:
-            ConfigurationError: there is no bus that workers could be told over.
+            ConfigurationError: there is no bus that workers could be told over, or the health endpoints' place is taken.
         """
         if self.broker_url is None:
             raise ConfigurationError("beat tells workers over a bus: give --broker-url amqp://…, or use `scheduler`")
@@ -65,7 +70,8 @@ class BeatWorker:
         try:
             if isinstance(broker, MemoryBroker):
                 raise ConfigurationError("a bus in process (memory://) has no beat: its server schedules by itself")
-            await self._beat(broker, backend, ledger, shutdown)
+            async with health_serving(lambda: told_by([_Bus(broker)]), self.health):
+                await self._beat(broker, backend, ledger, shutdown)
         finally:
             await ledger.close()
             await broker.close()
@@ -100,6 +106,15 @@ class BeatWorker:
                 await asyncio.sleep(self.interval)
 
 
+class _Bus:
+    """The bus, for the readiness endpoint."""
+
+    check_name = "bus"
+
+    def __init__(self, broker: Broker) -> None:
+        self.check = broker.check
+
+
 def _dispatching(broker: Broker, name: str) -> Start:
     async def dispatch(due: datetime) -> None:
         await broker.publish(Outgoing(name, str(int(due.timestamp())).encode(), is_task=False, is_tick=True))
@@ -107,23 +122,32 @@ def _dispatching(broker: Broker, name: str) -> Start:
     return dispatch
 
 
-async def schedule_here(app: Microservice, backend_url: str | None = None, grace: float = 20.0) -> None:
+async def schedule_here(
+    app: Microservice,
+    backend_url: str | None = None,
+    grace: float = 20.0,
+    health: tuple[str, int] | None = None,
+) -> None:
     """Runs an application's actions in this process at their times, until SIGINT or SIGTERM.
 
     Args:
         app: the application.
         backend_url: the Redis by which processes agree who runs; this process alone unless given.
         grace: seconds for what runs at the end.
+        health: host and port of `/health/live` and `/health/ready`; nowhere unless given.
 
     Raises:
-        ConfigurationError: the application has no scheduled action.
+        ConfigurationError: the application has no scheduled action, or the health endpoints' place is taken.
     """
     actions = actions_of(app.controllers)
     if not actions:
         raise ConfigurationError("nothing to do: the application has no ScheduledAction")
     ledger: Ledger = RedisLedger(backend_url) if backend_url else ProcessLedger()
+    begun: list[Running] = []
     try:
-        async with running(app, "beat") as process:
+        asked = health_serving(lambda: readiness(begun[0] if begun else None), health)
+        async with asked, running(app, "beat") as process:
+            begun.append(process)
             with until_signalled(process.shutdown):
                 async with scheduling([Runner(process, one) for one in actions], ledger, grace):
                     await process.shutdown.wait()
