@@ -77,7 +77,8 @@ class Server(_Server):
             except ServiceAlreadyExists as there:
                 self._log.info("standing by: %s", there)
             try:
-                await asyncio.wait_for(self._told.wait(), _AGAIN)
+                async with asyncio.timeout(_AGAIN):
+                    await self._told.wait()
             except TimeoutError:
                 pass
 

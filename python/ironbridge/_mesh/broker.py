@@ -263,7 +263,8 @@ class Broker:
                     )
                 changed.clear()
                 try:
-                    await asyncio.wait_for(changed.wait(), left)
+                    async with asyncio.timeout(left):
+                        await changed.wait()
                 except TimeoutError:
                     pass
         finally:
@@ -304,7 +305,8 @@ class Broker:
         for function in service.lifecycle("stopped"):
             try:
                 limit = service.settings.get("$shutdownTimeout") or self.options.grace
-                await asyncio.wait_for(_finished(function()), limit / 1000)
+                async with asyncio.timeout(limit / 1000):
+                    await _finished(function())
             except TimeoutError:
                 self.logger.error("stopped() of %s took longer than it may", service.full_name)
             except Exception:
@@ -387,9 +389,11 @@ class Broker:
 
     async def _ping_one(self, node_id: str, timeout: float) -> dict[str, Any] | None:
         number = self._node.ping(node_id)
-        answer = self._pongs[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pongs[number] = answer
         try:
-            return await asyncio.wait_for(answer, timeout / 1000)
+            async with asyncio.timeout(timeout / 1000):
+                return await answer
         except TimeoutError:
             return None
         finally:

@@ -111,7 +111,8 @@ class RedisMessageBrokerBackend:
     async def _with(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
         client = connect(self.url)
         try:
-            return await asyncio.wait_for(work(client), _TIMEOUT)
+            async with asyncio.timeout(_TIMEOUT):
+                return await work(client)
         except (OSError, TimeoutError, _redis_error()) as error:
             raise ServiceUnavailable(f"Redis at {self._place()} could not keep or give messages: {error}") from error
         finally:

@@ -135,7 +135,8 @@ class DeadLetters:
         try:
             for _ in range(count):
                 try:
-                    message = await asyncio.wait_for(taken.get(), _QUIET)
+                    async with asyncio.timeout(_QUIET):
+                        message = await taken.get()
                 except TimeoutError:
                     break
                 held.append(message)

@@ -129,7 +129,8 @@ class Processor:
         elif said == "reject" and error is not None and self._handling.handler.nack_delay_on_exception:
             # What fails at once, and for every message, must not empty the queue at full speed.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.shutdown.wait(), self._handling.handler.nack_delay_on_exception)
+                async with asyncio.timeout(self._handling.handler.nack_delay_on_exception):
+                    await self._process.shutdown.wait()
         getattr(received, "ack" if said == "ack" else "nack" if said == "nack" else "reject")()
 
     async def _again(self, received: Received, delay: float | None, error: BaseException | None) -> Disposition:

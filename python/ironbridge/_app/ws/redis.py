@@ -61,7 +61,8 @@ class RedisWebSocketConnectionBackend:
         self._subscribed = asyncio.Event()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
         try:
-            await asyncio.wait_for(self._subscribed.wait(), _SUBSCRIBED)
+            async with asyncio.timeout(_SUBSCRIBED):
+                await self._subscribed.wait()
         except TimeoutError:
             await self.stop()
             raise ServiceUnavailable(

@@ -60,7 +60,8 @@ class Reporter:
             await self._task
         self._task = None
         try:
-            await asyncio.wait_for(self.tell(), _PATIENCE)
+            async with asyncio.timeout(_PATIENCE):
+                await self.tell()
         except TimeoutError:
             self.logger.warning("the last metrics could not be told within %g seconds", _PATIENCE)
 

@@ -47,7 +47,8 @@ class _Running:
     async def end(self, patience: float) -> bool:
         """Whether they have ended within so many milliseconds."""
         try:
-            await asyncio.wait_for(self._none.wait(), patience / 1000)
+            async with asyncio.timeout(patience / 1000):
+                await self._none.wait()
         except TimeoutError:
             return False
         return True

@@ -120,7 +120,8 @@ class Batches(Exporter):
     async def _send_often(self) -> None:
         while not self._is_ending:
             try:
-                await asyncio.wait_for(self._woken.wait(), self._interval or None)
+                async with asyncio.timeout(self._interval or None):
+                    await self._woken.wait()
             except TimeoutError:
                 pass
             self._woken.clear()
