@@ -25,6 +25,7 @@ from ironbridge.app import (
     TokenBlackListService,
     WebSocketInterceptor,
     create_http_server,
+    create_tables,
 )
 from login import LoginController
 from settings import AppConfig
@@ -50,8 +51,7 @@ class DatabaseInterceptor(AIOSqlAlchemySessionInterceptor):
     @asynccontextmanager
     async def lifecycle(self, *given: Any) -> AsyncIterator[None]:
         """Makes them at start-up."""
-        async with self.engine.begin() as connection:
-            await connection.run_sync(BaseEntity.metadata.create_all)
+        await create_tables(self.engine, BaseEntity.metadata)
         async with super().lifecycle(*given):
             yield
 

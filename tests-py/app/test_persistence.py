@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from harness import Postgres
 from ironbridge.app import (
     AIOSQAConfig,
     AIOSqlAlchemySessionInterceptor,
@@ -36,6 +38,7 @@ from ironbridge.app import (
     StringCriteria,
     ValidatedJSON,
     create_http_server,
+    create_tables,
     partition_by_schema_validity,
     providing_new_session,
     providing_session,
@@ -44,9 +47,9 @@ from ironbridge.app import (
     use_transaction,
 )
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Numeric, select, text
+from sqlalchemy import Column, Integer, MetaData, Numeric, Table, inspect, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -325,3 +328,21 @@ def test_a_column_of_models_is_jsonb_at_postgresql() -> None:
     kind = PydanticJSONB(Settings)
     assert str(kind.compile(dialect=postgresql.dialect())) == "JSONB"
     assert str(kind.compile(dialect=sqlite.dialect())) == "JSON"
+
+
+async def test_several_processes_make_the_same_tables_at_once() -> None:
+    metadata = MetaData()
+    for number in range(5):
+        Table(f"made_at_once_{number}", metadata, Column("id", Integer, primary_key=True))
+    with Postgres() as postgres:
+        engines = [create_async_engine(postgres.url()) for _ in range(6)]
+        await asyncio.gather(*(create_tables(engine, metadata) for engine in engines))
+        async with engines[0].connect() as connection:
+            found = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        for engine in engines:
+            await engine.dispose()
+    assert set(found) == set(metadata.tables)
+    nowhere = create_async_engine("sqlite+aiosqlite:////nowhere/db")
+    with pytest.raises(DBAPIError):
+        await create_tables(nowhere, metadata)
+    await nowhere.dispose()

@@ -57,8 +57,16 @@ def seen(page: Page, name: str, state: str) -> None:
     page.wait(f"{STATES}.some(([name, state]) => name === {name!r} && state === {state!r})")
 
 
-def used(browser: Browser, port: int) -> None:
+def used(browser: Browser, port: int, program: Program) -> None:
     """What two people do and see."""
+    try:
+        _used(browser, port)
+    except AssertionError as error:
+        error.add_note(program.output)
+        raise
+
+
+def _used(browser: Browser, port: int) -> None:
     ann, bob = logged_in(browser, port, "ann"), logged_in(browser, port, "bob")
     ann.fill("#task", "Mend the gate")
     ann.click("#add button")
@@ -81,7 +89,7 @@ def test_one_process_does_all_in_memory_and_a_file(browser: Browser, tmp_path: P
     database = f"sqlite+aiosqlite:///{tmp_path / 'db.sqlite3'}"
     with started(tmp_path, "--port", str(port), DATABASE_URL=database) as program:
         wait_until(lambda: is_there(port), 30, "the server")
-        used(browser, port)
+        used(browser, port, program)
         wrong = browser.open(f"http://127.0.0.1:{port}/page/")
         wrong.fill("#name", "eve")
         wrong.fill("#password", "guessed")
@@ -105,7 +113,7 @@ def test_its_processes_meet_at_rabbitmq_redis_and_postgresql(
             wait_until(lambda: is_there(port), 30, "the server")
             program.wait_line("1 actions are waited for", 30)
             program.wait_line("1 handlers and 1 actions wait", 30)
-            used(browser, port)
+            used(browser, port, program)
             program.interrupt()
             program.wait_exit(30)
 

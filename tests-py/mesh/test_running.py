@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from ironbridge.errors import ConfigurationError
 from ironbridge.mesh import Broker, ServiceNotFoundError, ServiceSchemaError
 
 from mesh.greeting import written
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders that are loaded from are not looked in afterwards."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture
@@ -67,6 +74,8 @@ async def test_a_folder_is_loaded_with_those_in_it_and_files_without_services_ar
     made = await Loaded(broker).load_folder(str(tmp_path))
     assert sorted(service.name for service in made) == ["a", "b", "c"]
     assert sys.modules["email"] is email
+    del sys.modules["email"]
+    assert importlib.import_module("email").__file__ == email.__file__
     masked = Broker("two", transporter="memory", namespace=broker.namespace)
     assert [one.name for one in await Loaded(masked).load_folder(str(tmp_path), "deeper/e*.py")] == ["b"]
 

@@ -178,6 +178,7 @@ NAMES: dict[str, str] = {
     "StringCriteria": "persistence.criteria",
     "ValidRow": "persistence.validated",
     "ValidatedJSON": "persistence.validated",
+    "create_tables": "persistence.tables",
     "partition_by_schema_validity": "persistence.validated",
     "providing_new_or_current_session": "persistence.sessions",
     "providing_new_session": "persistence.sessions",

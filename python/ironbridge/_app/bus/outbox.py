@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from ...errors import ConfigurationError, ServiceUnavailable
+from ..persistence.tables import create_tables
 from .broker import Broker, Later, Outgoing
 from .keeping import OutboxConfig
 from .outbox_table import ASIDE, outbox_table
@@ -117,18 +118,13 @@ class Outbox:
                 await self._broker.publish_later(message, later)
 
     async def _create(self) -> None:
-        for is_last in (False, True):
-            try:
-                async with self._engine.begin() as connection:
-                    await connection.run_sync(self._table.metadata.create_all)
-                return
-            except DBAPIError as error:
-                # Another process may have made it in between; then it is there at the second look.
-                if is_last:
-                    raise ConfigurationError(
-                        f"the outbox's table {self.config.table!r} is not there and cannot be made: {error.orig}. Make "
-                        "it in a migration (ironbridge.app.outbox_table), or give the bus's interceptor outbox=False"
-                    ) from error
+        try:
+            await create_tables(self._engine, self._table.metadata)
+        except DBAPIError as error:
+            raise ConfigurationError(
+                f"the outbox's table {self.config.table!r} is not there and cannot be made: {error.orig}. Make it in a "
+                "migration (ironbridge.app.outbox_table), or give the bus's interceptor outbox=False"
+            ) from error
 
     async def _claim(self) -> list[Staged]:
         table, now = self._table, time.time()

@@ -209,6 +209,7 @@ from ironbridge.app import (
     MessageBusPublisherInterceptor,
     Microservice,
     create_http_server,
+    create_tables,
 )
 
 from $package.controllers.health import HealthController
@@ -224,8 +225,7 @@ class Tables:
 
     @asynccontextmanager
     async def lifecycle(self, app: Microservice, container: Container) -> AsyncIterator[None]:
-        async with database.engine.begin() as connection:
-            await connection.run_sync(BaseEntity.metadata.create_all)
+        await create_tables(database.engine, BaseEntity.metadata)
         yield
 
     @asynccontextmanager

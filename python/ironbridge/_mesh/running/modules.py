@@ -60,7 +60,8 @@ class ServiceFile:
             return _executed(self._module.__name__, self.file)
         folder = str(self.file.parent)
         if folder not in sys.path:
-            sys.path.insert(0, folder)
+            # At the end: a file may well be called as one of Python's own modules.
+            sys.path.append(folder)
         return _executed(_free(_NO_NAME.sub("_", self.file.stem)), self.file)
 
     def _named(self, module: ModuleType) -> Any:
