@@ -339,10 +339,10 @@ async def test_several_processes_make_the_same_tables_at_once() -> None:
         await asyncio.gather(*(create_tables(engine, metadata) for engine in engines))
         async with engines[0].connect() as connection:
             found = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        assert set(found) == set(metadata.tables)
+        wrong = MetaData()
+        Table("made", wrong, Column("id", Integer, primary_key=True), schema="nowhere")
+        with pytest.raises(DBAPIError, match="nowhere"):
+            await create_tables(engines[0], wrong)
         for engine in engines:
             await engine.dispose()
-    assert set(found) == set(metadata.tables)
-    nowhere = create_async_engine("sqlite+aiosqlite:////nowhere/db")
-    with pytest.raises(DBAPIError):
-        await create_tables(nowhere, metadata)
-    await nowhere.dispose()
