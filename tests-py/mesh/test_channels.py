@@ -80,6 +80,28 @@ async def there(broker: Broker, *names: str) -> None:
                 await subscription.ready()
 
 
+@pytest.mark.parametrize("make", ["redis"], indirect=True)
+async def test_what_is_on_its_way_to_its_reader_is_not_taken_for_left(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Client.xreadgroup
+
+    async def late(self: Any, *given: Any, **more: Any) -> Any:
+        found = await read(self, *given, **more)
+        await asyncio.sleep(0.1)  # several looks for what was left
+        return found
+
+    monkeypatch.setattr(Client, "xreadgroup", late)
+    inbox = Inbox()
+    async with make("one") as one:
+        listening(one, "mail", inbox)
+        await there(one, "mail")
+        for number in range(10):
+            await one.send_to_channel("order.paid", {"number": number})
+            await inbox.wait(number + 1)
+    assert [params["number"] for _, params in inbox.all] == list(range(10))
+
+
 async def test_of_each_group_one_takes_each_message(make: Make) -> None:
     inbox = Inbox()
     async with make("one") as one, make("two") as two:

@@ -125,6 +125,8 @@ class RedisSubscription:
         self._is_known, self._is_ending = False, False
         self._is_there = asyncio.Event()
         self.departed: set[str] = set()
+        self._left: set[str] = set()
+        """Entries that Redis holds for this very consumer, and nobody here works on."""
         self._reader = adapter.connect()
         self._tasks = [asyncio.create_task(self._often(self._read)), asyncio.create_task(self._often(self._look))]
 
@@ -156,11 +158,26 @@ class RedisSubscription:
         except self._adapter.lost as error:
             if "BUSYGROUP" not in str(error):
                 raise
+        # Of an earlier run of this very consumer, which has not ended in good order. Looked for before anything is read:
+        # what is on its way to the reader looks the same to Redis.
+        left = await self._held_by_redis()
         if not self._is_known:
             self._is_known = True
             self._is_there.set()
-            # Of an earlier run of this very consumer, which has not ended in good order.
-            self.departed.add(self._consumer)
+            self._left |= left
+
+    async def _held_by_redis(self) -> set[str]:
+        """The entries that wait for this consumer's word."""
+        found: set[str] = set()
+        start = "-"
+        while True:
+            rows = await self._adapter.client.xpending_range(
+                self._name, self._channel.group, start, "+", _MOST_PENDING, self._consumer
+            )
+            found |= {row["message_id"].decode() for row in rows}
+            if len(rows) < _MOST_PENDING:
+                return found
+            start = f"({rows[-1]['message_id'].decode()}"
 
     async def _read(self) -> None:
         await self._has_room.wait()
@@ -176,6 +193,11 @@ class RedisSubscription:
         await asyncio.sleep(self._pause)
         await self._keep_own()
         client, name, group = self._adapter.client, self._name, self._channel.group
+        for entry_id in [one for one in self._left if self._is_free(one)]:
+            rows = await client.xpending_range(name, group, entry_id, entry_id, 1)
+            is_own = bool(rows) and rows[0]["consumer"].decode() == self._consumer
+            if not is_own or await self._take(rows[0]["message_id"], rows[0]["times_delivered"], 0):
+                self._left.discard(entry_id)
         for start in list(self.departed):
             rows = await client.xpending_range(name, group, "-", "+", _MOST_PENDING)
             left = [row for row in rows if self._is_left(row, start)]
@@ -205,11 +227,13 @@ class RedisSubscription:
                 self._name, self._channel.group, self._consumer, 0, list(self._active), justid=True
             )
 
-    async def _take(self, entry_id: bytes, delivered: int, idle: int) -> None:
+    async def _take(self, entry_id: bytes, delivered: int, idle: int) -> bool:
+        """Whether there was room to take an entry."""
         if len(self._active) >= self._channel.max_in_flight:
-            return
+            return False
         for one in await self._adapter.client.xclaim(self._name, self._channel.group, self._consumer, idle, [entry_id]):
             self._begin(one, delivered + 1)
+        return True
 
     # ---- handling ----------------------------------------------------------------------------------------
 
@@ -224,7 +248,7 @@ class RedisSubscription:
             await self._handled(entry_id, fields or {}, attempt)
         except self._adapter.lost as error:
             log.warning("%s: what became of a message is not known to Redis: %s", self._channel.place, error)
-            self.departed.add(self._consumer)  # it is still pending, and comes again
+            self._left.add(entry_id)  # it is still pending, and comes again
         finally:
             self._active.pop(entry_id, None)
             self._has_room.set()
@@ -262,7 +286,7 @@ class RedisSubscription:
             await self._take(entry_id.encode(), attempt, 0)
         except self._adapter.lost as error:
             log.warning("%s: a message is tried again later than it should: %s", self._channel.place, error)
-            self.departed.add(self._consumer)
+            self._left.add(entry_id)
         finally:
             self._waiting.discard(entry_id)
             self._tasks = [one for one in self._tasks if one is not asyncio.current_task()]
