@@ -191,6 +191,12 @@ NAMES: dict[str, str] = {
     "uses_persistence_session": "persistence.sessions",
     # The schedule.
     "BeatWorker": "schedule.beat",
+    "GlobalScheduler": "schedule.global_scheduler",
+    "GlobalSchedulerConfig": "schedule.global_scheduler",
+    "GlobalSchedulerConfigAnnotated": "schedule.global_scheduler",
+    "GlobalSchedulerConfigToken": "schedule.global_scheduler",
+    "GlobalSchedulerController": "schedule.global_scheduler",
+    "GlobalSchedulerRegistry": "schedule.global_scheduler",
     "ScheduleDispatchData": "schedule.actions",
     "ScheduledAction": "schedule.decorators",
     # TypeScript.

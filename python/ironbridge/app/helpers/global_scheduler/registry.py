@@ -1,0 +1,7 @@
+"""The functions that are registered."""
+
+from __future__ import annotations
+
+from . import GlobalSchedulerRegistry
+
+__all__ = ["GlobalSchedulerRegistry"]
