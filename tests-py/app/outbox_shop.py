@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 from ironbridge.app import (
+    AIOPikaConnectionFactory,
     AIOSQAConfig,
     AIOSqlAlchemySessionInterceptor,
     Message,
@@ -16,11 +20,13 @@ from ironbridge.app import (
     Microservice,
     OutboxConfig,
     Post,
+    RedisMessageBrokerBackend,
     RestController,
     create_http_server,
     use_publisher,
     use_session,
 )
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -53,6 +59,12 @@ class Wanted(Message):
     number: int
 
 
+class Shout(BaseModel):
+    """A model without a topic of its own."""
+
+    text: str
+
+
 @RestController("/orders")
 class Shop:
     """Takes orders."""
@@ -68,6 +80,10 @@ class Shop:
             await Wanted(number=number).publish()
         if then == "delay":
             await use_publisher().delay(Ordered(number=-number), 0.2)
+        if then == "key":
+            await use_publisher().delay(Ordered(number=-number), 0.2, idempotency_key="one")
+        if then == "shout":
+            await use_publisher().publish(Shout(text="!"), topic="A" * 300)
         return "ordered"
 
 
@@ -92,14 +108,42 @@ class MadeTables:
         yield
 
 
-def shop(bus: str, database: str, outbox: OutboxConfig | bool = QUICK, *, bus_outside: bool = True) -> FastAPI:
+def shop(
+    bus: str,
+    database: str,
+    outbox: OutboxConfig | bool = QUICK,
+    *,
+    bus_outside: bool = True,
+    backend: str | None = None,
+) -> FastAPI:
     """The application."""
+    factory = AIOPikaConnectionFactory(
+        bus, message_broker_backend=RedisMessageBrokerBackend(backend) if backend else None
+    )
     both: list[Any] = [
-        MessageBusPublisherInterceptor(bus, outbox=outbox),
+        MessageBusPublisherInterceptor(factory, outbox=outbox),
         AIOSqlAlchemySessionInterceptor(AIOSQAConfig(database)),
     ]
     interceptors = [MadeTables(database), *(both if bus_outside else reversed(both))]
     return create_http_server(Microservice(controllers=[Shop], interceptors=interceptors))
+
+
+@asynccontextmanager
+async def serving(
+    bus: str, path: Path, outbox: OutboxConfig | bool = QUICK, **given: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The shop, and a client of its. What else is given is `shop`'s."""
+    asgi = shop(bus, f"sqlite+aiosqlite:///{path}", outbox, **given)
+    async with asgi.router.lifespan_context(asgi):
+        transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            yield client
+
+
+def rows(path: Path, table: str) -> int:
+    """How many there are in a table."""
+    with sqlite3.connect(path) as connection:
+        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
 if "SHOP_BUS" in os.environ:

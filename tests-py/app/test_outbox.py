@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +14,11 @@ import aio_pika
 import httpx
 import pytest
 from harness import Program, Relay, free_port
-from ironbridge._app.bus.set_aside import SetAside
 from ironbridge.app import OutboxConfig
-from ironbridge.errors import ConfigurationError, ServiceUnavailable
+from ironbridge.errors import ConfigurationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.outbox_shop import QUICK, Ordered, shop
+from app.outbox_shop import QUICK, Ordered, rows, serving
 from app.waiting import until
 
 TABLE = QUICK.table
@@ -63,22 +58,6 @@ async def told(bus: str) -> AsyncIterator[Told]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "shop.db"
-
-
-@asynccontextmanager
-async def serving(
-    bus: str, path: Path, outbox: OutboxConfig | bool = QUICK, *, bus_outside: bool = True
-) -> AsyncIterator[httpx.AsyncClient]:
-    asgi = shop(bus, f"sqlite+aiosqlite:///{path}", outbox, bus_outside=bus_outside)
-    async with asgi.router.lifespan_context(asgi):
-        transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-            yield client
-
-
-def rows(path: Path, table: str) -> int:
-    with sqlite3.connect(path) as connection:
-        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
 def numbers(path: Path) -> set[int]:
@@ -128,63 +107,6 @@ async def test_a_task_that_nobody_takes_waits_for_whoever_will(bus: str, path: P
         await queue.bind("shop", "order.wanted.#")
         await until(lambda: rows(path, TABLE) == 0)
         assert (await queue.get(timeout=5)).body == b'{"number":1}'
-
-
-async def test_a_task_that_nobody_takes_for_long_is_set_aside_shown_and_sent_again_when_somebody_says_so(
-    bus: str, path: Path, told: Told, caplog: pytest.LogCaptureFixture
-) -> None:
-    url = f"sqlite+aiosqlite:///{path}"
-    impatient = replace(QUICK, max_refusals=2, longest_wait=0.1)
-    async with serving(bus, path, impatient) as client, SetAside(url, TABLE) as aside:
-        for number in (1, 2):
-            assert (await client.post(f"/orders/{number}", params={"then": "wish"})).status_code == 200
-
-        async def both_are_aside() -> bool:
-            return len(await aside.list()) == 2
-
-        await until(both_are_aside)
-        assert "`ironbridge app outbox`" in caplog.text
-        [first] = await aside.list(limit=1)
-        assert (first.topic, first.body, first.refusals) == ("order.wanted", b'{"number":1}', 2)
-        assert first.error and "nobody takes the topic 'order.wanted'" in first.error
-        assert await aside.list(topic="another") == [] and await aside.requeue("another") == 0
-
-        def command(*words: str) -> str:
-            program = [sys.executable, "-m", "ironbridge.cli", "app", "outbox", *words]
-            options = ["--database-url", url, "--table", TABLE]
-            return subprocess.run([*program, *options], capture_output=True, text=True, check=True, timeout=30).stdout
-
-        shown = json.loads(await asyncio.to_thread(command, "list", "--json", "--show-body"))
-        assert (shown[0]["message_id"], shown[0]["body"]) == (first.message_id, '{"number":1}')
-        async with await aio_pika.connect(bus.partition("?")[0]) as connection:
-            channel = await connection.channel()
-            queue = await channel.declare_queue("wanted")
-            await queue.bind("shop", "order.wanted.#")
-            assert "2 will be sent again" in await asyncio.to_thread(command, "requeue")
-            await until(lambda: rows(path, TABLE) == 0)
-            assert {(await queue.get(timeout=5)).body for _ in range(2)} == {b'{"number":1}', b'{"number":2}'}
-
-
-async def test_what_was_set_aside_can_be_dropped(bus: str, path: Path, told: Told) -> None:
-    aside = SetAside(f"sqlite+aiosqlite:///{path}", TABLE)
-    async with serving(bus, path, replace(QUICK, max_refusals=1)) as client, aside:
-        await client.post("/orders/1", params={"then": "wish"})
-
-        async def is_aside() -> bool:
-            return len(await aside.list()) == 1
-
-        await until(is_aside)
-        assert (await aside.drop("another"), await aside.drop("order.wanted")) == (0, 1)
-        await until(lambda: rows(path, TABLE) == 0)
-
-
-async def test_a_table_that_is_not_there_and_a_url_that_is_none_are_told(tmp_path: Path) -> None:
-    async with SetAside(f"sqlite+aiosqlite:///{tmp_path}/none.db") as aside:
-        with pytest.raises(ServiceUnavailable, match="ironbridge_outbox"):
-            await aside.list()
-    for url in ("nothing", "unknown://host/db"):
-        with pytest.raises(ConfigurationError, match="no database"):
-            SetAside(url)
 
 
 async def test_a_delayed_message_is_kept_with_its_time(bus: str, path: Path, told: Told) -> None:

@@ -1,4 +1,4 @@
-"""`ironbridge app outbox`: messages that nobody took, shown, sent again, dropped."""
+"""`ironbridge app outbox`: messages that were refused, shown, sent again, dropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ topic = options.option("--topic", help="Of this topic alone.")
 
 @click.group()
 def outbox() -> None:
-    """Looks after messages that were set aside, since nobody takes them."""
+    """Looks after messages that were set aside, since nobody takes them, or nothing can carry them."""
 
 
 @outbox.command("list")

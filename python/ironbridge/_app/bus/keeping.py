@@ -27,7 +27,8 @@ class OutboxConfig:
             all the same: the message is in the database, and is sent later.
         lease: seconds that a message is its process's; then any other may send it. Longer than `send_timeout`.
         poll: seconds between looks for messages that were left.
-        max_refusals: how often a message is tried that the broker is there for, and nobody takes; then it is set aside.
+        max_refusals: how often a message is tried that nobody takes though the broker is there, or that cannot be sent as
+            it is; then it is set aside.
         longest_wait: seconds between two such tries at most; they double from the lease on.
     """
 

@@ -2,8 +2,8 @@
 
 A row is written in the unit of work's own transaction, and deleted when the broker has the message. Rows that stay (a
 process died, or the broker was away) are sent by any process of the application. So a message is sent if, and only if,
-its transaction was committed; after a failure perhaps twice, with the same message id. One that nobody takes is tried
-less and less often, and in the end set aside: see `set_aside.py`.
+its transaction was committed; after a failure perhaps twice, with the same message id. One that is refused (nobody takes
+it, or it cannot be sent as it is) is tried less and less often, and in the end set aside: see `set_aside.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import MetaData, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from ...errors import ConfigurationError, ServiceUnavailable
+from ...errors import ConfigurationError, PayloadError, ServiceUnavailable
 from ..persistence.tables import create_tables
 from .broker import Broker, Later, Outgoing
 from .keeping import OutboxConfig
@@ -86,7 +86,7 @@ class Outbox:
         for (message, _), outcome in zip(messages, outcomes, strict=True):
             if isinstance(outcome, asyncio.CancelledError):
                 raise outcome
-            if isinstance(outcome, ServiceUnavailable) and outcome.fate == "rejected":
+            if _is_refusal(outcome):
                 refused[str(message.message_id)] = str(outcome)
             elif isinstance(outcome, BaseException):
                 log.warning(
@@ -139,7 +139,7 @@ class Outbox:
         return claimed
 
     async def _put_off(self, refused: Mapping[str, str]) -> None:
-        """Has messages that nobody takes wait, each time twice as long."""
+        """Has messages that were refused wait, each time twice as long."""
         table, config, now = self._table, self.config, time.time()
         try:
             async with self._engine.begin() as connection:
@@ -162,7 +162,7 @@ class Outbox:
                             *(row.topic, refused[row.id], config.table, wait),
                         )
         except _LOST as error:
-            log.warning("messages in %s that nobody takes could not be put off: %s", config.table, error)
+            log.warning("messages in %s that were refused could not be put off: %s", config.table, error)
 
     async def _look_for_left(self) -> None:
         while True:
@@ -215,6 +215,13 @@ class Outbox:
             "refusals": 0,
             "error": None,
         }
+
+
+def _is_refusal(outcome: Any) -> bool:
+    """Whether the fault is the message's, or its takers', and no outage's: trying at full speed would be of no use."""
+    if isinstance(outcome, ServiceUnavailable):
+        return outcome.fate == "rejected"
+    return isinstance(outcome, PayloadError | ConfigurationError)
 
 
 def _message(row: Any) -> Staged:

@@ -1,4 +1,4 @@
-"""Messages of an outbox that nobody took for so long that they were set aside: looked at, sent again, or dropped."""
+"""Messages of an outbox that were refused so often that they were set aside: looked at, sent again, or dropped."""
 
 from __future__ import annotations
 
