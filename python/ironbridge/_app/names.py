@@ -119,6 +119,7 @@ NAMES: dict[str, str] = {
     "ObservabilityInterceptor": "observability.interceptor",
     "HttpResponseEventMiddleware": "observability.answers",
     "TrustAwareTextMapPropagator": "observability.propagating",
+    "TrustPredicate": "observability.inbound",
     "get_tracing_provider": "observability.spans",
     "spawn_trace": "observability.spans",
     "start_message_publish_span": "observability.spans",

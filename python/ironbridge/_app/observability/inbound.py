@@ -7,6 +7,7 @@ from typing import Any
 
 Scope = MutableMapping[str, Any]
 Trust = Callable[[Scope], bool]
+TrustPredicate = Trust
 
 _CLAIMS = (b"traceparent", b"tracestate", b"baggage")
 _App = Callable[[Scope, Any, Any], Awaitable[None]]
