@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
-from harness import Redis
+from harness import Redis, wait_until
 from ironbridge.app import (
     AppConfigurationInterceptor,
     AppConfigValidationError,
@@ -119,7 +119,7 @@ def test_what_is_no_token_is_refused(spoilt: str) -> None:
 def test_a_token_of_another_secret_or_time_is_refused() -> None:
     with served(identity_token_expires_delta_seconds=0.05) as client:
         token = login(client)["access_token"]
-        time.sleep(0.06)
+        wait_until(lambda: me(client, token).status_code == 401)
         assert "over" in me(client, token).json()["detail"]
     from ironbridge._app.auth.tokens import read, sign
 

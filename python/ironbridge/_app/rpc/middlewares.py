@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from typing import Protocol
 
@@ -41,12 +42,12 @@ class ResponseHook(Protocol):
         """One has come."""
 
 
-class AuthenticationMiddleware:
+class AuthenticationMiddleware(ABC):
     """Adds headers that say who asks; derive from it."""
 
+    @abstractmethod
     def headers(self) -> dict[str, str]:
         """What is added."""
-        raise NotImplementedError
 
     async def on_request(self, request: HttpRPCRequest) -> HttpRPCRequest:
         """Adds them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ _PATIENCE = 5.0
 """Seconds for the last report."""
 
 
-class Reporter:
+class Reporter(ABC):
     """Tells of the metrics now and then; derive from it for one of your own.
 
     Args:
@@ -39,13 +40,13 @@ class Reporter:
         self.broker, self._collect = broker, collect
         self.logger = broker.get_logger("metrics")
 
+    @abstractmethod
     async def report(self, metrics: list[dict[str, Any]]) -> None:
         """Tells of these, in the form of `$node.metrics`.
 
         Raises:
             OSError: nobody took them; that is logged.
         """
-        raise NotImplementedError
 
     async def start(self) -> None:
         """Begins to tell."""

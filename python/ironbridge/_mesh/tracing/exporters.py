@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ class Exporter:
         """A call or event goes to others: what is put into `carrier`, a dict of texts, goes with it."""
 
 
-class Batches(Exporter):
+class Batches(Exporter, ABC):
     """Keeps spans, and sends them together now and then.
 
     Args:
@@ -69,13 +70,13 @@ class Batches(Exporter):
         self._woken, self._is_ending = asyncio.Event(), False
         self._sending: asyncio.Task[None] | None = None
 
+    @abstractmethod
     async def send(self, spans: list[Span]) -> None:
         """Sends these.
 
         Raises:
             OSError: they could not be sent; that is logged.
         """
-        raise NotImplementedError
 
     async def start(self) -> None:
         """Begins to send now and then."""
