@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -35,6 +36,20 @@ MESSAGES, PREFETCH = 8000, 200
 Figures = dict[str, list[float]]
 
 
+@dataclass
+class Server:
+    """One of those that are asked."""
+
+    program: Program
+    port: int
+
+    def asked(self, method: str, path: str, seconds: float) -> float:
+        """Answers each second."""
+        load = str(HERE / "load.py")
+        words = [*cores(False), sys.executable, load, "requests", str(self.port), method, path, str(seconds)]
+        return float(subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+
 def cores(server: bool) -> list[str]:
     """Before a command: where it runs."""
     every = sorted(os.sched_getaffinity(0))
@@ -42,52 +57,52 @@ def cores(server: bool) -> list[str]:
 
 
 @contextmanager
-def server(make: str, factory: str, more: Mapping[str, str] | None = None) -> Iterator[int]:
-    """A server of a make; gives its port."""
+def server(make: str, factory: str, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server of a make."""
     port = free_port()
     module = "bare" if make == "bare" else "served"
     environment = {"FACE": FACE.get(make, ""), "PYTHONPATH": str(HERE), **({"POOLS": "1"} if make == "pooled" else {})}
     words = ["-m", "uvicorn", f"{module}:{factory}", "--factory", "--port", str(port), "--no-access-log"]
     with Program([*cores(True), PYTHON[make], *words], env={**environment, **(more or {})}) as program:
         program.wait_line("Uvicorn running", 20)
-        yield port
+        yield Server(program, port)
 
 
-def asked(port: int, method: str, path: str, seconds: float) -> float:
-    """Answers each second."""
-    words = [*cores(False), sys.executable, str(HERE / "load.py"), "requests", str(port), method, path, str(seconds)]
-    return float(subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout)
+def asked_in_turn(servers: Mapping[str, Server], method: str, path: str, rounds: int, seconds: float) -> Figures:
+    """Answers each second. Only the server that is asked runs: the original's pools go on with the processor after the
+    last answer, which would be measured with whichever is asked next."""
+    figures: Figures = {make: [] for make in servers}
+    for one in servers.values():
+        one.asked(method, path, WARM)
+        one.program.freeze()
+    for _ in range(rounds):
+        for make, one in servers.items():
+            one.program.thaw()
+            figures[make].append(one.asked(method, path, seconds))
+            one.program.freeze()
+    for one in servers.values():
+        one.program.thaw()
+    return figures
 
 
 def http(rounds: int, seconds: float) -> Figures:
     """GET of a model, no interceptor: answers each second."""
     with ExitStack() as running:
-        ports = {make: running.enter_context(server(make, "plain")) for make in ("bare", "ours", "theirs")}
-        for port in ports.values():
-            asked(port, "GET", "/items/5", WARM)
-        figures: Figures = {make: [] for make in ports}
-        for _ in range(rounds):
-            for make, port in ports.items():
-                figures[make].append(asked(port, "GET", "/items/5", seconds))
-    return figures
+        servers = {make: running.enter_context(server(make, "plain")) for make in ("bare", "ours", "theirs")}
+        return asked_in_turn(servers, "GET", "/items/5", rounds, seconds)
 
 
 def publish(rounds: int, seconds: float) -> Figures:
-    """POST that publishes one message: answers each second. Ours is confirmed by then; the original's is not."""
+    """POST that publishes one message: answers each second. The broker has it by then: ours is confirmed, the original's
+    is committed."""
     with RabbitMQ() as rabbitmq, ExitStack() as running:
-        figures: Figures = {}
-        ports = {}
+        servers = {}
         for make in ("ours", "theirs", "pooled"):
             rabbitmq.add_vhost(make)
             declared(rabbitmq.uri(vhost=make))
             more = {"BUS": rabbitmq.uri(vhost=make), "REDIS": "redis://none"}
-            ports[make] = running.enter_context(server(make, "publishing", more))
-            asked(ports[make], "POST", "/made/1", WARM)
-            figures[make] = []
-        for _ in range(rounds):
-            for make, port in ports.items():
-                figures[make].append(asked(port, "POST", "/made/1", seconds))
-    return figures
+            servers[make] = running.enter_context(server(make, "publishing", more))
+        return asked_in_turn(servers, "POST", "/made/1", rounds, seconds)
 
 
 def declared(bus: str) -> None:
@@ -130,15 +145,22 @@ def websockets(rounds: int, _seconds: float) -> Figures:
     figures: Figures = {"ours": [], "theirs": []}
     with Redis() as redis:
         for make in figures:
-            with server(make, "telling", {"REDIS": f"redis://{redis.host}:{redis.port}"}) as port:
-                words = [*cores(False), sys.executable, str(HERE / "load.py"), "sockets", str(port), str(CLIENTS)]
+            with server(make, "telling", {"REDIS": f"redis://{redis.host}:{redis.port}"}) as telling:
+                words = [
+                    *cores(False),
+                    sys.executable,
+                    str(HERE / "load.py"),
+                    "sockets",
+                    str(telling.port),
+                    str(CLIENTS),
+                ]
                 with Program(words) as clients:
                     clients.wait_line("open", 60)
                     for number in range(rounds + 1):
-                        used = told(port, BROADCASTS)
+                        used = told(telling.port, BROADCASTS)
                         whole = (number + 1) * BROADCASTS * CLIENTS * FRAME
                         clients.wait_line(f"came {whole}$", 60)
-                        figures[make].append((told(port, 0) - used) / (BROADCASTS * CLIENTS) * 1e6)
+                        figures[make].append((told(telling.port, 0) - used) / (BROADCASTS * CLIENTS) * 1e6)
         for taken in figures.values():
             del taken[0]
     return figures

@@ -140,6 +140,28 @@ def test_openapi_is_complete_before_the_application_has_begun() -> None:
     }
 
 
+@RestController()
+class Everything:
+    @Get("/{path:path}")
+    async def anything(self, path: str) -> str:
+        return f"page {path}"
+
+
+def test_documentation_is_the_last_that_a_request_is_compared_with() -> None:
+    application = create_http_server(Microservice(controllers=[Items]))
+    last = [getattr(one, "path", None) for one in application.routes[-4:]]
+    assert last == ["/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"]
+    with served() as client:
+        assert "/items/{number}" in client.get("/openapi.json").json()["paths"]
+        assert client.get("/docs").status_code == 200
+
+
+def test_a_path_of_any_name_does_not_hide_the_documentation() -> None:
+    with TestClient(create_http_server(Microservice(controllers=[Everything]))) as client:
+        assert client.get("/openapi.json").json()["openapi"]
+        assert client.get("/some/page").json() == "page some/page"
+
+
 def test_a_request_sees_itself_and_its_response() -> None:
     with served() as client:
         changed = client.patch("/items/3")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from ..errors import OutsideOfContextError
 from ..reflect.controllers import ControllerMemberReflect
@@ -102,8 +102,16 @@ class AppTransactionContext:
 AppContext = AppTransactionContext
 
 current_context: ContextVar[AppTransactionContext] = ContextVar("app_transaction_context")
-current_container: ContextVar[Container] = ContextVar("container")
-current_app_type: ContextVar[AppType] = ContextVar("app_type")
+
+
+class Place(NamedTuple):
+    """The process that something runs in."""
+
+    container: Container
+    app_type: AppType
+
+
+current_place: ContextVar[Place] = ContextVar("place")
 
 
 def use_app_transaction_context() -> AppTransactionContext:
@@ -137,7 +145,7 @@ def use_current_container() -> Container:
         OutsideOfContextError: none does.
     """
     try:
-        return current_container.get()
+        return current_place.get().container
     except LookupError:
         raise OutsideOfContextError("no application is running here") from None
 
@@ -149,6 +157,6 @@ def use_app_type() -> AppType:
         OutsideOfContextError: it does not run here.
     """
     try:
-        return current_app_type.get()
+        return current_place.get().app_type
     except LookupError:
         raise OutsideOfContextError("no application is running here") from None

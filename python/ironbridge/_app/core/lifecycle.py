@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from .container import Container
-from .contexts import AppType, current_app_type, current_container
+from .contexts import AppType, Place, current_place
 from .microservice import AppInterceptor, Microservice
 from .unit_of_work import UnitOfWork
 
@@ -48,8 +48,7 @@ async def running(app: Microservice, app_type: AppType) -> AsyncIterator[Running
     process = Running(app, container, app_type)
     container.register(app, Microservice)
     container.register(process, Running)
-    type_token = current_app_type.set(app_type)
-    container_token = current_container.set(container)
+    token = current_place.set(Place(container, app_type))
     try:
         async with AsyncExitStack() as stack:
             await container.fill_providers(after_interceptors=False)
@@ -69,8 +68,7 @@ async def running(app: Microservice, app_type: AppType) -> AsyncIterator[Running
             process.started.set()
             yield process
     finally:
-        current_container.reset(container_token)
-        current_app_type.reset(type_token)
+        current_place.reset(token)
 
 
 def _defaults(app: Microservice) -> list[Any]:
@@ -132,7 +130,7 @@ async def shutdown_race(*awaitables: Awaitable[Any]) -> bool:
 
 def _event() -> asyncio.Event | None:
     try:
-        container = current_container.get()
+        container = current_place.get().container
     except LookupError:
         return None
     process = container.instances_map.get(Running)

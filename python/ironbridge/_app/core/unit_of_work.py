@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import ConfigurationError
 from ..reflect.metadata import _current as current_metadata
 from .container import Container
-from .contexts import AppTransactionContext, AppType, current_app_type, current_container, current_context
+from .contexts import AppTransactionContext, AppType, Place, current_context, current_place
 from .microservice import AppInterceptor
 
 Intercept = Callable[[AppTransactionContext], AbstractAsyncContextManager[Any]]
@@ -32,7 +32,7 @@ class UnitOfWork:
     """
 
     def __init__(self, container: Container, interceptors: Sequence[AppInterceptor], app_type: AppType) -> None:
-        self._container, self._app_type = container, app_type
+        self._place = Place(container, app_type)
         self._intercepts = [_intercept(one) for one in interceptors]
 
     def __call__(self, context: AppTransactionContext) -> AbstractAsyncContextManager[None]:
@@ -48,16 +48,14 @@ class UnitOfWork:
         """Makes this the context of what runs now."""
         return (
             current_context.set(context),
-            current_container.set(self._container),
+            current_place.set(self._place),
             current_metadata.set(context.controller_member_reflect.metadata),
-            current_app_type.set(self._app_type),
         )
 
     def leave(self, tokens: tuple[Any, ...]) -> None:
         """Undoes `enter`."""
-        current_app_type.reset(tokens[3])
         current_metadata.reset(tokens[2])
-        current_container.reset(tokens[1])
+        current_place.reset(tokens[1])
         current_context.reset(tokens[0])
 
     async def _begin(self, context: AppTransactionContext) -> AbstractAsyncContextManager[Any] | None:

@@ -1,5 +1,5 @@
-"""Controllers' routes put into the application: as they are where that means the same, since FastAPI looks for an included
-router's routes twice, which costs each request some 10 µs."""
+"""Controllers' routes put into the application so that a request finds its own quickly: FastAPI looks for an included
+router's routes twice, and compares each request with the paths of its documentation first, which costs some 10 and 5 µs."""
 
 from __future__ import annotations
 
@@ -26,5 +26,25 @@ def include(fastapi: FastAPI, router: APIRouter) -> None:
         fastapi.include_router(router)
         return
     own.routes.extend(router.routes)
-    if (changed := getattr(own, "_mark_routes_changed", None)) is not None:
+    _tell_changed(fastapi)
+
+
+def look_at_documentation_last(fastapi: FastAPI) -> None:
+    """Puts the routes of OpenAPI's documentation behind all others, unless one of those would take their requests."""
+    from starlette.routing import Match
+
+    routes = fastapi.router.routes
+    paths = {fastapi.openapi_url, fastapi.docs_url, fastapi.swagger_ui_oauth2_redirect_url, fastapi.redoc_url}
+    documentation = [one for one in routes if getattr(one, "path", None) in paths]
+    others = [one for one in routes if one not in documentation]
+    for document in documentation:
+        asked = {"type": "http", "method": "GET", "path": document.path, "root_path": "", "headers": []}  # type: ignore[attr-defined]
+        if any(one.matches(dict(asked))[0] is not Match.NONE for one in others):
+            return
+    routes[:] = [*others, *documentation]
+    _tell_changed(fastapi)
+
+
+def _tell_changed(fastapi: FastAPI) -> None:
+    if (changed := getattr(fastapi.router, "_mark_routes_changed", None)) is not None:
         changed()

@@ -50,7 +50,7 @@ def create_http_server(
     from ..ws.direct import ConnectionsKnown
     from .decorators import WebSocketEndpoint
     from .health import health_router, readiness
-    from .including import include
+    from .including import include, look_at_documentation_last
     from .routes import Serving, router_of
 
     http = http_app if isinstance(http_app, HttpMicroservice) else HttpMicroservice(http_app)
@@ -72,6 +72,7 @@ def create_http_server(
             include(fastapi, router)
     if http.health is not None:
         fastapi.include_router(health_router(lambda: readiness(serving.process), http.health))
+    look_at_documentation_last(fastapi)
     if any(WebSocketEndpoint.get(function) for one in http.app.controllers for _, function in members(one)):
         fastapi.add_middleware(ConnectionsKnown)
     return fastapi
