@@ -30,6 +30,7 @@ FACES = {
     "amqp_fabric.amq_broker_connector": "ironbridge._fabric.original",
     "amqp_fabric.logging_amqp_handler": "ironbridge._fabric.original",
     "jararaca": "ironbridge.app",
+    "jararaca.const": "ironbridge._app.const",
     "jararaca.helpers": "ironbridge.app.helpers",
     "jararaca.helpers.global_scheduler": "ironbridge.app.helpers.global_scheduler",
     "jararaca.helpers.global_scheduler.config": "ironbridge.app.helpers.global_scheduler.config",

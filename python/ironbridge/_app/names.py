@@ -77,6 +77,7 @@ NAMES: dict[str, str] = {
     "RedisTokenBlackListService": "auth.blacklist",
     "RequiresConfig": "config.interceptor",
     "TokenBlackListService": "auth.blacklist",
+    "const": "const",
     # Other services.
     "ApiKeyAuth": "rpc.middlewares",
     "AuthenticationMiddleware": "rpc.middlewares",
@@ -177,6 +178,7 @@ NAMES: dict[str, str] = {
     "SortModel": "persistence.criteria",
     "SortRuleApplier": "persistence.criteria",
     "StringCriteria": "persistence.criteria",
+    "T_BASEMODEL": "persistence.entities",
     "ValidRow": "persistence.validated",
     "ValidatedJSON": "persistence.validated",
     "create_tables": "persistence.tables",

@@ -28,7 +28,8 @@ def __getattr__(name: str) -> Any:
     module = NAMES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"ironbridge._app.{module}"), name)
+    found = import_module(f"ironbridge._app.{module}")
+    value = found if module == name else getattr(found, name)
     globals()[name] = value
     return value
 

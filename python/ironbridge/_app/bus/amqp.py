@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ... import _engine
 from ...errors import ConfigurationError, ConnectionLost, ServiceUnavailable
+from .. import const
 from .backend import RedisMessageBrokerBackend
 from .broker import Later, Outgoing, Queue, Take
 
@@ -40,7 +41,7 @@ class AmqpAddress:
 
     uri: str
     exchange: str = "jararaca_ex"
-    prefetch: int = 100
+    prefetch: int = const.MESSAGEBUS_DEFAULT_PREFETCH_COUNT
     by_channel: Mapping[str, int] | None = None
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 
 from ...errors import ConfigurationError
 from ..core.container import _hints as hints
+from ..environment import flag, number, text
 from ..reflect.decorators import StackableDecorator
 from .messages import Message, MessageOf
 from .retrying import RetryPolicy
@@ -72,14 +72,16 @@ class MessageHandler(StackableDecorator):
         channel_id: str | None = None,
     ) -> None:
         self.message_cls: type[BaseModel] | None = message_cls
-        self.timeout = timeout if timeout is not None else _number("HANDLER_TIMEOUT")
+        self.timeout = timeout if timeout is not None else number("MESSAGEBUS_HANDLER_TIMEOUT", None)
         self.exception_handler = exception_handler
-        self.nack_on_exception = _given(nack_on_exception, _flag("NACK_ON_EXCEPTION", False))
-        self.nack_delay_on_exception = _given(nack_delay_on_exception, _number("NACK_DELAY_ON_EXCEPTION"), 5.0)
-        self.auto_ack = _given(auto_ack, _flag("AUTO_ACK", False))
+        self.nack_on_exception = _given(nack_on_exception, flag("MESSAGEBUS_NACK_ON_EXCEPTION", False))
+        self.nack_delay_on_exception = _given(
+            nack_delay_on_exception, number("MESSAGEBUS_NACK_DELAY_ON_EXCEPTION", 5.0)
+        )
+        self.auto_ack = _given(auto_ack, flag("MESSAGEBUS_AUTO_ACK", False))
         self.name, self.retry_config = name, retry_config
-        self.group = group or os.environ.get("JARARACA_MESSAGEBUS_HANDLER_GROUP") or "DEFAULT"
-        self.channel_id = channel_id or os.environ.get("JARARACA_MESSAGEBUS_CHANNEL_ID")
+        self.group = group or text("MESSAGEBUS_HANDLER_GROUP") or "DEFAULT"
+        self.channel_id = channel_id or text("MESSAGEBUS_CHANNEL_ID")
 
     def decorated(self, subject: Any) -> None:
         """Refuses what no handler can be.
@@ -144,16 +146,3 @@ def wanted(function: Callable[..., Any], handler: MessageHandler) -> tuple[type[
 
 def _given(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
-
-
-def _number(name: str) -> float | None:
-    text = os.environ.get(f"JARARACA_MESSAGEBUS_{name}")
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise ConfigurationError(f"JARARACA_MESSAGEBUS_{name}={text!r} is no number of seconds") from None
-
-
-def _flag(name: str, default: bool) -> bool:
-    text = os.environ.get(f"JARARACA_MESSAGEBUS_{name}")
-    return default if not text else text.lower() in ("1", "true", "yes", "on")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from .. import const
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -18,11 +20,11 @@ class RetryPolicy:
         jitter: whether each wait is up to a quarter longer or shorter than that.
     """
 
-    max_retries: int = 5
-    initial_delay: float = 1.0
-    max_delay: float = 60.0
-    backoff_factor: float = 2.0
-    jitter: bool = True
+    max_retries: int = const.RETRY_DEFAULT_MAX_RETRIES
+    initial_delay: float = const.RETRY_DEFAULT_INITIAL_DELAY
+    max_delay: float = const.RETRY_DEFAULT_MAX_DELAY
+    backoff_factor: float = const.RETRY_DEFAULT_BACKOFF_FACTOR
+    jitter: bool = const.RETRY_DEFAULT_JITTER
 
     def delay(self, retries: int) -> float:
         """Seconds to wait when there were so many retries."""

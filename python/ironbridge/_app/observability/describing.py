@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from .. import const
 from ..core.contexts import (
     AppTransactionContext,
     HttpTransactionData,
@@ -55,7 +56,8 @@ def described(context: AppTransactionContext, shown: Collection[str]) -> Describ
         route = _route(request.scope)
         labels = {"http.request.method": request.method, "http.route": route}
         more = {"url.path": request.url.path, "url.scheme": request.url.scheme, **_shown(request.headers, shown)}
-        name = f"HTTP {request.method} {route}"
+        by_path = const.OBSERVABILITY_TRACE_SPAN_HTTP_REQUEST_USE_ABSOLUTE_PATH_ON_TITLE
+        name = f"HTTP {request.method} {request.url.path if by_path else route}"
         return Described("http", name, SpanKind.SERVER, labels | more, labels, _carrier(request.headers), _http(data))
     if isinstance(data, WebSocketTransactionData):
         socket = data.websocket
@@ -70,9 +72,10 @@ def described(context: AppTransactionContext, shown: Collection[str]) -> Describ
         told = labels | {"messaging.operation.name": "process", "messaging.message.attempt": data.processing_attempt}
         if data.message_id is not None:
             told["messaging.message.id"] = data.message_id
-        return Described(
-            "message_bus", f"{kind} {topic}", SpanKind.CONSUMER, told, labels, _carrier(data.headers), _nothing
-        )
+        name = f"{kind} {topic}"
+        if const.OBSERVABILITY_TRACE_MESSAGEBUS_SPAN_NAME_STYLE == "legacy":
+            name = f"Att#{data.processing_attempt} Message Bus {data.topic}"
+        return Described("message_bus", name, SpanKind.CONSUMER, told, labels, _carrier(data.headers), _nothing)
     assert isinstance(data, SchedulerTransactionData)
     labels = {"scheduler.task": data.task_name}
     told = labels | {"scheduler.cron": data.cron_expression, "scheduler.scheduled_to": data.scheduled_to.isoformat()}

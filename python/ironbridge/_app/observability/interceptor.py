@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from .. import const
 from ..bus.disposing import MessageDisposed
 from ..core.container import Container
-from ..core.contexts import AppTransactionContext, HttpTransactionData
+from ..core.contexts import AppTransactionContext, HttpTransactionData, MessageBusTransactionData
 from ..core.microservice import Microservice
 from .carrying import carrying
 from .describing import Described, described
@@ -128,7 +129,7 @@ class ObservabilityInterceptor:
             return (self._propagator.extract(about.carrier) if about.carrier else None), []
         # In process, the publisher's span runs here still; what a message belongs to, it says itself.
         parent = self._propagator.extract(about.carrier, Context())
-        if getattr(data.message_type, "TRACE_BOUNDARY", "default") == "child":
+        if _boundary(data) == "child":
             return parent, []
         publisher = get_current_span(parent).get_span_context()
         return Context(), [Link(publisher)] if publisher.is_valid else []
@@ -161,9 +162,22 @@ class ObservabilityInterceptor:
         """A message is published: a span of its own, which its handler's is linked to, or within."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        span: Span = self._tracer.start_span(f"PUBLISH {topic}", kind=SpanKind.PRODUCER, attributes=publishing(topic))
-        self._propagator.inject(headers, set_span_in_context(span))
+        if const.OBSERVABILITY_TRACE_PUBLISH_SPAN:
+            kind, told = SpanKind.PRODUCER, publishing(topic)
+            span: Span = self._tracer.start_span(f"PUBLISH {topic}", kind=kind, attributes=told)
+            self._propagator.inject(headers, set_span_in_context(span))
+            span.end()
+        else:
+            self._propagator.inject(headers)
         if (flow_id := get_flow_id()) is not None:
             headers["baggage"] = with_flow(headers.get("baggage"), flow_id)
-        span.end()
         self._sent.add(1, {"messaging.destination.name": topic})
+
+
+def _boundary(data: MessageBusTransactionData) -> str:
+    """Whether a message's trace is linked to its publisher's, or a part of it: what its class says, or the process."""
+    said: str = getattr(data.message_type, "TRACE_BOUNDARY", "default")
+    if said != "default":
+        return said
+    is_first = data.processing_attempt <= 1
+    return const.OBSERVABILITY_TRACE_ASYNC_BOUNDARY if is_first else const.OBSERVABILITY_TRACE_ASYNC_BOUNDARY_ON_RETRY

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from ...errors import ConfigurationError
+from .. import const
 
 NEEDS = "this needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
@@ -47,8 +48,9 @@ class OtelObservabilityProvider:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor
         except ImportError as missing:
             raise ConfigurationError(NEEDS) from missing
-        resource = Resource.create({"service.name": app_name, **(attributes or {})})
-        self.tracer_provider = TracerProvider(resource=resource)
+        place = {"deployment.environment.name": const.APP_ENVIRONMENT} if const.APP_ENVIRONMENT else {}
+        resource = Resource.create({"service.name": app_name, **place, **(attributes or {})})
+        self.tracer_provider = TracerProvider(resource=resource, sampler=_sampler())
         if span_exporter is not None:
             self.tracer_provider.add_span_processor(BatchSpanProcessor(span_exporter))
         readers = [_reader(meter_exporter, meter_export_interval)] if meter_exporter is not None else []
@@ -100,6 +102,14 @@ class OtelObservabilityProvider:
         self.meter_provider.force_flush(5000)
         if self._logs is not None:
             self._logs.flush()
+
+
+def _sampler() -> Any:
+    """What the process says; else what OpenTelemetry's own variables do (`OTEL_TRACES_SAMPLER`)."""
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    rate = const.OBSERVABILITY_TRACE_SAMPLE_RATE
+    return ParentBased(TraceIdRatioBased(rate)) if rate < 1 else None
 
 
 def _reader(given: Any, interval: float) -> Any:

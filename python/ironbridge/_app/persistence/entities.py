@@ -12,7 +12,7 @@ from sqlalchemy import DateTime, Uuid
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-M = TypeVar("M", bound=BaseModel)
+T_BASEMODEL = TypeVar("T_BASEMODEL", bound=BaseModel)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -34,7 +34,7 @@ class BaseEntity(AsyncAttrs, DeclarativeBase):
         names = set(cls.__mapper__.column_attrs.keys())
         return cls(**{name: getattr(model, name) for name in type(model).model_fields if name in names})
 
-    def to_basemodel(self, model: type[M]) -> M:
+    def to_basemodel(self, model: type[T_BASEMODEL]) -> T_BASEMODEL:
         """A model of what it has in common with this."""
         return model.model_validate(self, from_attributes=True)
 
@@ -61,7 +61,7 @@ class IdentifiableEntity(BaseEntity):
         entity.id = model.id
         return entity
 
-    def to_identifiable(self, model: type[M]) -> Identifiable[M]:
+    def to_identifiable(self, model: type[T_BASEMODEL]) -> Identifiable[T_BASEMODEL]:
         """An `Identifiable` of it."""
         return Identifiable[model](id=self.id, data=self.to_basemodel(model))  # type: ignore[valid-type]
 

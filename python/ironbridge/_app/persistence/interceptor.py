@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from .. import const
 from ..core.container import Container
 from ..core.contexts import AppTransactionContext
 from ..core.microservice import Microservice
@@ -64,9 +65,7 @@ class AIOSqlAlchemySessionInterceptor:
         """The engine; made at first use."""
         if self._engine is None:
             url = self.config.url
-            self._engine = (
-                url if isinstance(url, AsyncEngine) else create_async_engine(url, **self.config.engine_options)
-            )
+            self._engine = url if isinstance(url, AsyncEngine) else _engine(url, self.config.engine_options)
         return self._engine
 
     @property
@@ -107,3 +106,16 @@ class AIOSqlAlchemySessionInterceptor:
                         yield
                     await committing.prepare(name, session)
             await committing.complete()
+
+
+def _engine(url: str, options: Mapping[str, Any]) -> AsyncEngine:
+    pool = {
+        "pool_size": const.DB_POOL_SIZE,
+        "max_overflow": const.DB_MAX_OVERFLOW,
+        "pool_timeout": const.DB_POOL_TIMEOUT,
+        "pool_recycle": const.DB_POOL_RECYCLE,
+    }
+    # SQLite in memory has no pool to size, and neither may one of the user's choice.
+    is_sized = make_url(url).get_backend_name() != "sqlite" and "poolclass" not in options
+    said = {name: value for name, value in pool.items() if is_sized and value is not None}
+    return create_async_engine(url, **{"echo": const.DB_ECHO, **said, **options})

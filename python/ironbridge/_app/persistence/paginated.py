@@ -8,20 +8,21 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
+from .. import const
 from .criteria import FilterModel, SortModel
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 Page = Annotated[int, Field(ge=0)]
-PageSize = Annotated[int, Field(gt=0, le=100)]
+PageSize = Annotated[int, Field(gt=0, le=const.PAGINATION_MAX_PAGE_SIZE)]
 
 
 class PaginatedFilter(BaseModel):
     """Which page, of what size, in which order, of what. The first version's `offset` and `limit` say it, too."""
 
-    page: Page = 0
-    page_size: PageSize = 10
+    page: Page = const.PAGINATION_DEFAULT_PAGE
+    page_size: PageSize = const.PAGINATION_DEFAULT_PAGE_SIZE
     sort_models: list[SortModel] = []
     filter_models: list[FilterModel] = []
 
@@ -30,7 +31,7 @@ class PaginatedFilter(BaseModel):
     def _from_offset(cls, given: Any) -> Any:
         if isinstance(given, dict) and ("offset" in given or "limit" in given) and "page" not in given:
             told = dict(given)
-            limit, offset = int(told.pop("limit", 10)), int(told.pop("offset", 0))
+            limit, offset = int(told.pop("limit", const.PAGINATION_DEFAULT_PAGE_SIZE)), int(told.pop("offset", 0))
             told.setdefault("page_size", limit)
             told["page"] = offset // limit if limit > 0 else 0
             return told

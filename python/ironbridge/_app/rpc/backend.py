@@ -6,6 +6,7 @@ import time
 from typing import Any, Protocol
 
 from ...errors import ConfigurationError
+from .. import const
 from .messages import HttpRPCRequest, HttpRPCResponse, RPCRequestNetworkError, TimeoutException
 
 
@@ -32,7 +33,9 @@ class HTTPXHttpRPCAsyncBackend:
         ConfigurationError: the package httpx is missing.
     """
 
-    def __init__(self, prefix_url: str = "", default_timeout: float = 30.0, *, client: Any = None) -> None:
+    def __init__(
+        self, prefix_url: str = "", default_timeout: float = const.HTTP_RPC_DEFAULT_TIMEOUT, *, client: Any = None
+    ) -> None:
         try:
             import httpx
         except ImportError as missing:

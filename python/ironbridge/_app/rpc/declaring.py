@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .. import const
 from ..reflect.decorators import StackableDecorator
 from .messages import HttpRPCRequest, HttpRPCResponse
 
@@ -156,8 +157,8 @@ class RPCRetryPolicy:
         retry_on_status_codes: answers that are tried again; lost connections are, too.
     """
 
-    max_attempts: int = 3
-    backoff_factor: float = 1.0
+    max_attempts: int = const.HTTP_RPC_DEFAULT_RETRY_ATTEMPTS
+    backoff_factor: float = const.HTTP_RPC_DEFAULT_RETRY_BACKOFF
     retry_on_status_codes: tuple[int, ...] = (500, 502, 503, 504)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal
 
 from ...errors import ConfigurationError
+from ..environment import text
 from ..reflect.decorators import StackableDecorator
 from .times import Times, times_of
 
@@ -60,7 +60,7 @@ class ScheduledAction(StackableDecorator):
         self.cron, self.allow_overlap, self.exclusive = self.times.expression, allow_overlap, exclusive
         self.timeout, self.exception_handler, self.missed = timeout, exception_handler, missed
         self.name, self.channel_id = name, channel_id
-        self.group = group or os.environ.get("JARARACA_SCHEDULER_ACTION_GROUP") or "DEFAULT"
+        self.group = group or text("SCHEDULER_ACTION_GROUP") or "DEFAULT"
 
     def decorated(self, subject: Any) -> None:
         """Refuses what no action can be.

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, Field
 
+from .. import const
 from ..core.contexts import AppTransactionContext, SchedulerTransactionData, current_context
 from ..core.lifecycle import Running
 from ..core.providing import Token
@@ -37,7 +38,7 @@ class GlobalSchedulerConfig(BaseModel):
         MAX_CONCURRENT_JOBS: how many run at once.
     """
 
-    MAX_CONCURRENT_JOBS: Annotated[int, Field(ge=1)] = 10
+    MAX_CONCURRENT_JOBS: Annotated[int, Field(ge=1)] = const.SCHEDULER_MAX_CONCURRENT_JOBS
 
 
 GlobalSchedulerConfigToken = Token(GlobalSchedulerConfig, "GlobalSchedulerConfig")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ...errors import ConfigurationError
+from .. import const
 
 
 class Times(ABC):
@@ -99,7 +99,7 @@ def times_of(cron: str | None, every: float | timedelta | None, at: datetime | N
 def _zone(given: Any) -> tzinfo:
     if isinstance(given, tzinfo):
         return given
-    name = given or os.environ.get("JARARACA_DEFAULT_TIMEZONE") or "UTC"
+    name = given or const.DEFAULT_TIMEZONE
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
