@@ -117,11 +117,12 @@ def test_either_declares_what_the_other_has_declared(sides: dict[str, Side], rab
     makes: list[Any] = ["ours", "theirs"] if first == "ours" else ["theirs", "ours"]
     seen = []
     for make in makes:
-        met.done(make, "declare", "shop:app", "--broker-url", url)
+        met.done(make, "declare", "shop:scheduling", "--broker-url", url)
         queues = {queue: about["arguments"] for queue, about in rabbitmq.queues(name).items()}
         seen.append((queues, sorted(map(str, rabbitmq.bindings(name)))))
     rabbitmq.delete_vhost(name)
     assert seen[0] == seen[1]
+    assert any("global_scheduler" in queue for queue in seen[0][0])
 
 
 async def test_what_one_tells_a_room_or_all_the_other_s_websockets_hear(sides: dict[str, Side]) -> None:

@@ -94,3 +94,6 @@ backend = face.RedisMessageBrokerBackend(os.environ["REDIS"])
 factory = face.AIOPikaConnectionFactory(os.environ["BUS"], "shop", message_broker_backend=backend)
 bus = face.MessageBusPublisherInterceptor(factory, open_connection_at_end_of_transaction=True)
 app = face.Microservice(controllers=[Orders, Notes], interceptors=[bus, websockets])
+
+helper: Any = importlib.import_module(f"{os.environ['FACE']}.helpers.global_scheduler.controller")
+scheduling = face.Microservice(controllers=[Orders, helper.GlobalSchedulerController], interceptors=[bus])

@@ -50,7 +50,8 @@ class Scheduled:
     @property
     def name(self) -> str:
         """`module.Class.method`: its queue, and its topic."""
-        return f"{self.controller.__module__}.{self.controller.__qualname__}.{self.method}"
+        module = getattr(self.controller, "wire_module", self.controller.__module__)
+        return f"{module}.{self.controller.__qualname__}.{self.method}"
 
     def queue(self) -> Queue:
         """Where its ticks wait for a worker."""

@@ -81,6 +81,9 @@ class GlobalSchedulerController:
     The next time is passed over while some of them still run.
     """
 
+    wire_module = "jararaca.helpers.global_scheduler.controller"
+    """Its module in the original, after which its queue is named: processes of either make share its ticks."""
+
     def __init__(self, config: GlobalSchedulerConfigAnnotated, process: Running | None = None) -> None:
         self._most, self._process = config.MAX_CONCURRENT_JOBS, process
 
