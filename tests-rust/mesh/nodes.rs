@@ -106,7 +106,7 @@ impl Driven {
             out.extend_from_slice(data.as_bytes());
             Ok::<(), Infallible>(())
         };
-        self.node.reply(incoming.sender(), incoming.id(), &Reply::default(), Some(write)).unwrap();
+        self.node.reply(incoming.envelope.sender(), incoming.id(), &Reply::default(), Some(write)).unwrap();
         self.node.flush();
     }
 
@@ -158,10 +158,10 @@ fn a_call_reaches_the_node_that_serves_it_and_its_answer_comes_back() {
         &Outgoing { meta: Some(br#"{"user":"bob"}"#), ..Outgoing::default() },
     );
     let incoming = other.request();
-    assert_eq!(incoming.sender(), "one");
-    assert_eq!(incoming.params(), Some(&br#"{"a":1}"#[..]));
-    assert_eq!(incoming.meta(), Some(&br#"{"user":"bob"}"#[..]));
-    assert_eq!(incoming.request_id(), Some(incoming.id()));
+    assert_eq!(incoming.envelope.sender(), "one");
+    assert_eq!(incoming.envelope.data(), Some(&br#"{"a":1}"#[..]));
+    assert_eq!(incoming.envelope.meta(), Some(&br#"{"user":"bob"}"#[..]));
+    assert_eq!(incoming.envelope.request_id(), Some(incoming.id()));
     other.answer(&incoming, "3");
     let Outcome::Result(answer) = one.outcome(7) else { panic!("no result") };
     assert_eq!((answer.sender(), answer.data()), ("other", Some(&b"3"[..])));
@@ -216,7 +216,7 @@ fn an_event_reaches_one_listener_of_each_group_once() {
         Delivery::Event(happened) => {
             let reached = happened.reached.iter().filter_map(|one| one.listener());
             let groups: Vec<String> = reached.map(|listener| listener.group.to_string()).collect();
-            Some((groups, happened.data().map(<[u8]>::to_vec)))
+            Some((groups, happened.envelope.data().map(<[u8]>::to_vec)))
         }
         _ => None,
     });

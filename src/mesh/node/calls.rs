@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::delivery::{Answer, Delivery, Failure, FailureKind, Incoming, Outcome};
+use super::delivery::{Answer, Delivery, Failure, FailureKind, Outcome};
 use super::kept::Kept;
 use super::{Core, Node, ids};
 use crate::core::deadline::Deadline;
@@ -383,16 +383,6 @@ pub(super) fn full(raw: Option<&[u8]>) -> Option<&[u8]> {
 
 fn failure(kind: FailureKind, action: &str, node: Option<&str>) -> Failure {
     Failure { kind, action: action.into(), node: node.map(Into::into) }
-}
-
-impl Incoming {
-    /// When its caller waits no longer; `None`: it waits for ever.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Deadline> {
-        (self.timeout_ms > 0.0).then(|| {
-            Deadline::after_at(self.arrived, Duration::from_secs_f64((self.timeout_ms / 1e3).min(1e9)))
-        })
-    }
 }
 
 impl<W: Send + 'static> Node<W> {

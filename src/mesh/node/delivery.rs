@@ -1,9 +1,11 @@
 //! What a node gives to whoever drives it: calls and events for its services, answers to its own calls, and news.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::envelope::Envelope;
 use super::kept::Kept;
+use crate::core::deadline::Deadline;
 use crate::core::error::Error;
 use crate::mesh::catalog::{Change, Endpoint, Reached};
 
@@ -50,63 +52,25 @@ pub struct Incoming {
     pub arrived: Instant,
     /// How long its caller waits, in milliseconds; 0: for ever.
     pub timeout_ms: f64,
-    /// How many calls led to it, with itself.
-    pub level: u32,
-    /// Whether it is traced.
-    pub tracing: Option<bool>,
     /// The stream that its parameters are.
     pub stream: Option<u64>,
-    /// The packet's parts: see the accessors.
-    pub kept: Kept<8>,
+    /// The rest of its packet.
+    pub envelope: Envelope,
 }
 
 impl Incoming {
     /// Which call it is, to its caller.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.kept.text(0).unwrap_or_default()
+        self.envelope.id().unwrap_or_default()
     }
 
-    /// The node that calls.
+    /// When its caller waits no longer; `None`: it waits for ever.
     #[must_use]
-    pub fn sender(&self) -> &str {
-        self.kept.text(1).unwrap_or_default()
-    }
-
-    /// Its parameters, in the mesh's serializer.
-    #[must_use]
-    pub fn params(&self) -> Option<&[u8]> {
-        self.kept.part(2)
-    }
-
-    /// What travels with it.
-    #[must_use]
-    pub fn meta(&self) -> Option<&[u8]> {
-        self.kept.part(3)
-    }
-
-    /// What travels with it alone.
-    #[must_use]
-    pub fn headers(&self) -> Option<&[u8]> {
-        self.kept.part(4)
-    }
-
-    /// The first call of all that led to it.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        self.kept.text(5)
-    }
-
-    /// The call within which it was made.
-    #[must_use]
-    pub fn parent_id(&self) -> Option<&str> {
-        self.kept.text(6)
-    }
-
-    /// The service that calls.
-    #[must_use]
-    pub fn caller(&self) -> Option<&str> {
-        self.kept.text(7)
+    pub fn deadline(&self) -> Option<Deadline> {
+        (self.timeout_ms > 0.0).then(|| {
+            Deadline::after_at(self.arrived, Duration::from_secs_f64((self.timeout_ms / 1e3).min(1e9)))
+        })
     }
 }
 
@@ -119,67 +83,15 @@ pub struct Happened {
     pub broadcast: bool,
     /// The groups that it is for.
     pub groups: Option<Vec<String>>,
-    /// As a call's.
-    pub level: u32,
-    /// As a call's.
-    pub tracing: Option<bool>,
-    /// The packet's parts: see the accessors.
-    pub kept: Kept<9>,
+    /// The rest of its packet.
+    pub envelope: Envelope,
 }
 
 impl Happened {
-    /// Which one it is.
-    #[must_use]
-    pub fn id(&self) -> Option<&str> {
-        self.kept.text(0)
-    }
-
-    /// The node that tells.
-    #[must_use]
-    pub fn sender(&self) -> &str {
-        self.kept.text(1).unwrap_or_default()
-    }
-
-    /// What happened, in the mesh's serializer.
-    #[must_use]
-    pub fn data(&self) -> Option<&[u8]> {
-        self.kept.part(2)
-    }
-
-    /// As a call's.
-    #[must_use]
-    pub fn meta(&self) -> Option<&[u8]> {
-        self.kept.part(3)
-    }
-
-    /// As a call's.
-    #[must_use]
-    pub fn headers(&self) -> Option<&[u8]> {
-        self.kept.part(4)
-    }
-
-    /// As a call's.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        self.kept.text(5)
-    }
-
-    /// As a call's.
-    #[must_use]
-    pub fn parent_id(&self) -> Option<&str> {
-        self.kept.text(6)
-    }
-
-    /// As a call's.
-    #[must_use]
-    pub fn caller(&self) -> Option<&str> {
-        self.kept.text(7)
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.kept.text(8).unwrap_or_default()
+        self.envelope.event()
     }
 }
 

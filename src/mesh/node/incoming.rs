@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::calls::full;
 use super::delivery::{Delivery, Echo, Happened, Incoming};
+use super::envelope::Envelope;
 use super::kept::Kept;
 use super::{Core, Node};
 use crate::core::error::{Code, Error};
@@ -153,19 +154,22 @@ impl<W: Send + 'static> Node<W> {
                     endpoint,
                     arrived: Instant::now(),
                     timeout_ms: request.timeout_ms.unwrap_or_default(),
-                    level: request.level,
-                    tracing: request.tracing,
                     stream,
-                    kept: Kept::of([
-                        Some(request.id.as_bytes()),
-                        Some(sender.as_bytes()),
-                        request.params,
-                        full(request.meta),
-                        full(request.headers),
-                        bytes(request.request_id.as_ref()),
-                        bytes(request.parent_id.as_ref()),
-                        bytes(request.caller.as_ref()),
-                    ]),
+                    envelope: Envelope {
+                        level: request.level,
+                        tracing: request.tracing,
+                        parts: Kept::of([
+                            Some(request.id.as_bytes()),
+                            Some(sender.as_bytes()),
+                            request.params,
+                            full(request.meta),
+                            full(request.headers),
+                            bytes(request.request_id.as_ref()),
+                            bytes(request.parent_id.as_ref()),
+                            bytes(request.caller.as_ref()),
+                            None,
+                        ]),
+                    },
                 })));
                 if stream.is_some() {
                     core.streams.begin(sender, &request.id, out);
@@ -211,19 +215,21 @@ impl<W: Send + 'static> Node<W> {
             reached,
             broadcast: event.broadcast,
             groups: event.groups.as_ref().map(|all| all.iter().map(|group| group.to_string()).collect()),
-            level: event.level,
-            tracing: event.tracing,
-            kept: Kept::of([
-                bytes(event.id.as_ref()),
-                Some(sender.as_bytes()),
-                event.data,
-                full(event.meta),
-                full(event.headers),
-                bytes(event.request_id.as_ref()),
-                bytes(event.parent_id.as_ref()),
-                bytes(event.caller.as_ref()),
-                Some(event.event.as_bytes()),
-            ]),
+            envelope: Envelope {
+                level: event.level,
+                tracing: event.tracing,
+                parts: Kept::of([
+                    bytes(event.id.as_ref()),
+                    Some(sender.as_bytes()),
+                    event.data,
+                    full(event.meta),
+                    full(event.headers),
+                    bytes(event.request_id.as_ref()),
+                    bytes(event.parent_id.as_ref()),
+                    bytes(event.caller.as_ref()),
+                    Some(event.event.as_bytes()),
+                ]),
+            },
         })));
     }
 

@@ -10,6 +10,7 @@ mod calls;
 mod config;
 mod counts;
 mod delivery;
+mod envelope;
 mod events;
 mod ids;
 mod incoming;
@@ -30,6 +31,7 @@ pub use calls::{Key, Outgoing, Reply, Route, Unsent};
 pub use config::{Config, MeshLimits, Told, Transform};
 pub use counts::{Counted, Counts};
 pub use delivery::{Answer, Chunk, Delivery, Echo, Failure, FailureKind, Happened, Incoming, Outcome, State};
+pub use envelope::Envelope;
 pub use events::OutgoingEvent;
 pub use kept::Kept;
 

@@ -490,8 +490,8 @@ impl MeshNode {
         if !happened.name().starts_with('$') {
             return Ok(());
         }
-        let data = self.shared.codec.decode_or_none(py, happened.data())?;
-        self.on_told.call1(py, ("event", happened.name(), data, happened.sender())).map(drop)
+        let data = self.shared.codec.decode_or_none(py, happened.envelope.data())?;
+        self.on_told.call1(py, ("event", happened.name(), data, happened.envelope.sender())).map(drop)
     }
 
     fn tell_change(&self, py: Python<'_>, change: Change) -> PyResult<()> {

@@ -105,7 +105,7 @@ fn prepared(
     if !entry.takes_context {
         let params = match stream {
             Some(stream) => stream.into_bound(py),
-            None => shared.codec.decode_or_none(py, incoming.params())?,
+            None => shared.codec.decode_or_none(py, incoming.envelope.data())?,
         };
         return Ok((None, params.unbind()));
     }
@@ -134,7 +134,7 @@ impl Serving {
     fn expire(&self, py: Python<'_>) {
         let name = self.incoming.endpoint.action().map(|action| Arc::clone(&action.name)).unwrap_or_default();
         // As Moleculer's nodes say it: the node is that of the caller.
-        if let Ok(error) = error_named(py, "RequestTimeoutError", &name, self.incoming.sender()) {
+        if let Ok(error) = error_named(py, "RequestTimeoutError", &name, self.incoming.envelope.sender()) {
             self.answer(py, Err(error));
         }
         self.late.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl Serving {
         let meta = context.borrow(py).own_meta.as_ref().map(|meta| meta.clone_ref(py));
         match meta {
             Some(meta) => self.shared.codec.encode_full(Some(meta.bind(py).as_any()), "meta"),
-            None => Ok(self.incoming.meta().map(<[u8]>::to_vec)),
+            None => Ok(self.incoming.envelope.meta().map(<[u8]>::to_vec)),
         }
     }
 
@@ -168,13 +168,21 @@ impl Serving {
         let node = self.shared.node()?;
         if streaming::is_stream(value)? {
             let meta = self.context.as_ref().map(|context| context::meta_of(context.bind(py))).transpose()?;
-            return streaming::send_result(py, &self.shared, value, incoming.sender(), incoming.id(), meta);
+            return streaming::send_result(
+                py,
+                &self.shared,
+                value,
+                incoming.envelope.sender(),
+                incoming.id(),
+                meta,
+            );
         }
         let own = self.meta(py)?;
-        let meta = if self.context.is_some() { own.as_deref() } else { incoming.meta() };
+        let meta = if self.context.is_some() { own.as_deref() } else { incoming.envelope.meta() };
         let reply = Reply { meta, ..Reply::default() };
         let data = |out: &mut Vec<u8>| self.shared.codec.encode(value, out, "result");
-        node.reply(incoming.sender(), incoming.id(), &reply, Some(data)).map_err(|unsent| raised(py, unsent))
+        node.reply(incoming.envelope.sender(), incoming.id(), &reply, Some(data))
+            .map_err(|unsent| raised(py, unsent))
     }
 
     fn send_error(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
@@ -197,10 +205,11 @@ impl Serving {
             codec.encode(&told, &mut raw, "error")?;
         }
         let own = self.meta(py)?;
-        let meta = if self.context.is_some() { own.as_deref() } else { incoming.meta() };
+        let meta = if self.context.is_some() { own.as_deref() } else { incoming.envelope.meta() };
         let reply = Reply { meta, error: Some(&raw), ..Reply::default() };
         let null = |out: &mut Vec<u8>| codec.encode(&py.None().into_bound(py), out, "result");
-        node.reply(incoming.sender(), incoming.id(), &reply, Some(null)).map_err(|unsent| raised(py, unsent))
+        node.reply(incoming.envelope.sender(), incoming.id(), &reply, Some(null))
+            .map_err(|unsent| raised(py, unsent))
     }
 }
 
@@ -234,7 +243,7 @@ pub(super) fn event(py: Python<'_>, shared: &Arc<Shared>, happened: Happened) ->
         let argument = if entry.takes_context {
             Bound::new(py, context).map(|context| context.into_any().unbind())
         } else {
-            shared.codec.decode_or_none(py, happened.data()).map(Bound::unbind)
+            shared.codec.decode_or_none(py, happened.envelope.data()).map(Bound::unbind)
         };
         let place = format!("the handler of {} in {}", listener.pattern, reached.service.full_name);
         match argument {

@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::{Context, Origin, headers_of, meta_of, params_of};
+use super::{Context, headers_of, meta_of, params_of};
 use crate::python::mesh::calling::Plan;
 
 #[pymethods]
@@ -124,10 +124,9 @@ impl Context {
         if let Some(node) = &self.own_node {
             return Ok(node.clone());
         }
-        Ok(match &self.origin {
-            Origin::Call(incoming) => incoming.sender().to_owned(),
-            Origin::Event(event) => event.sender().to_owned(),
-            Origin::Here => self.shared.node()?.config().node_id.clone(),
+        Ok(match self.origin.envelope() {
+            Some(came) => came.sender().to_owned(),
+            None => self.shared.node()?.config().node_id.clone(),
         })
     }
 

@@ -12,7 +12,7 @@ use pyo3::types::PyDict;
 
 use super::shared::Shared;
 use super::table::Entry;
-use crate::mesh::node::{Happened, Incoming};
+use crate::mesh::node::{Envelope, Happened, Incoming};
 
 /// Where it comes from.
 pub(super) enum Origin {
@@ -22,6 +22,17 @@ pub(super) enum Origin {
     Call(Arc<Incoming>),
     /// An event of another node.
     Event(Arc<Happened>),
+}
+
+impl Origin {
+    /// What came with it from another node.
+    pub(super) fn envelope(&self) -> Option<&Envelope> {
+        match self {
+            Self::Here => None,
+            Self::Call(incoming) => Some(&incoming.envelope),
+            Self::Event(event) => Some(&event.envelope),
+        }
+    }
 }
 
 /// One call or event.
@@ -113,8 +124,8 @@ impl Context {
         entry: &Entry,
     ) -> Self {
         Self {
-            level: incoming.level,
-            tracing: incoming.tracing,
+            level: incoming.envelope.level,
+            tracing: incoming.envelope.tracing,
             timeout: incoming.timeout_ms,
             since: incoming.arrived,
             origin: Origin::Call(Arc::clone(incoming)),
@@ -132,8 +143,8 @@ impl Context {
         entry: &Entry,
     ) -> Self {
         Self {
-            level: event.level,
-            tracing: event.tracing,
+            level: event.envelope.level,
+            tracing: event.envelope.tracing,
             service: Some(entry.service.clone_ref(py)),
             event: Some(entry.schema.clone_ref(py)),
             event_name: Some(event.name().to_owned()),
@@ -178,13 +189,9 @@ impl Context {
     /// Its id, which is made when it is first asked for.
     pub(super) fn id_of(&mut self) -> PyResult<&str> {
         if self.own_id.is_none() {
-            self.own_id = Some(match &self.origin {
-                Origin::Call(incoming) => incoming.id().to_owned(),
-                Origin::Event(event) => match event.id() {
-                    Some(id) => id.to_owned(),
-                    None => self.shared.node()?.fresh_id(),
-                },
-                Origin::Here => self.shared.node()?.fresh_id(),
+            self.own_id = Some(match self.origin.envelope().and_then(Envelope::id) {
+                Some(id) => id.to_owned(),
+                None => self.shared.node()?.fresh_id(),
             });
         }
         Ok(self.own_id.as_deref().unwrap_or_default())
@@ -196,27 +203,15 @@ impl Context {
 
     /// The first call's id, where it is known not to be this one.
     pub(super) fn first_id(&self) -> Option<&str> {
-        self.own_request_id.as_deref().or(match &self.origin {
-            Origin::Call(incoming) => incoming.request_id(),
-            Origin::Event(event) => event.request_id(),
-            Origin::Here => None,
-        })
+        self.own_request_id.as_deref().or(self.origin.envelope().and_then(Envelope::request_id))
     }
 
     pub(super) fn parent(&self) -> Option<&str> {
-        self.own_parent_id.as_deref().or(match &self.origin {
-            Origin::Call(incoming) => incoming.parent_id(),
-            Origin::Event(event) => event.parent_id(),
-            Origin::Here => None,
-        })
+        self.own_parent_id.as_deref().or(self.origin.envelope().and_then(Envelope::parent_id))
     }
 
     pub(super) fn calling_service(&self) -> Option<&str> {
-        self.own_caller.as_deref().or(match &self.origin {
-            Origin::Call(incoming) => incoming.caller(),
-            Origin::Event(event) => event.caller(),
-            Origin::Here => None,
-        })
+        self.own_caller.as_deref().or(self.origin.envelope().and_then(Envelope::caller))
     }
 
     /// The name of its own service: the caller of what it calls.
@@ -225,11 +220,7 @@ impl Context {
     }
 
     fn raw(&self) -> [Option<&[u8]>; 3] {
-        match &self.origin {
-            Origin::Call(incoming) => [incoming.params(), incoming.meta(), incoming.headers()],
-            Origin::Event(event) => [event.data(), event.meta(), event.headers()],
-            Origin::Here => [None; 3],
-        }
+        self.origin.envelope().map_or([None; 3], |came| [came.data(), came.meta(), came.headers()])
     }
 
     /// What its caller still waits, in milliseconds; `None`: for ever.
