@@ -3,6 +3,8 @@
 //! Arrows point down only: `python` (bindings) → `bridge` (one protocol) → `core` (what every
 //! face shares). Everything below `python` builds and is tested with no Python at all.
 
+#[cfg(feature = "app")]
+pub mod app;
 pub mod bridge;
 pub mod core;
 #[cfg(feature = "amqp")]

@@ -31,6 +31,7 @@ __all__ = [
     "Ready",
     "Reply",
     "Server",
+    "WebSocketRelay",
     "_Lane",
     "_Mailbox",
     "_Slot",
@@ -930,6 +931,56 @@ def _fabric_encode(
     """A body and its content type."""
 
 def _fabric_decode(body: bytes, content_type: str | None = None, **changes: int) -> Any: ...
+
+class _RedisAddress(TypedDict):
+    """`host` may be the path of a Unix socket."""
+
+    host: str
+    port: int
+    database: int
+    user: str | None
+    password: str | None
+    tls: bool
+    tls_ca: str | None
+    tls_cert: str | None
+    tls_key: str | None
+
+class _WebSocketRelaySetup(_RedisAddress):
+    """Times are in seconds."""
+
+    broadcasts: str
+    sends: str
+    connect_timeout: float
+    timeout: float
+    ping_interval: float
+
+@final
+class WebSocketRelay:
+    """The connections of an instance to the Redis where it meets the others: one life of them, which a loop drives."""
+
+    @staticmethod
+    def connect(given: _WebSocketRelaySetup) -> WebSocketRelay:
+        """Connects and subscribes; blocks, for `connect_timeout` at most."""
+
+    def attach(
+        self,
+        event_loop: AbstractEventLoop,
+        on_messages: Callable[[list[tuple[bytes, list[str] | None]]], object],
+        on_dropped: Callable[[str], object],
+        on_lost: Callable[[Exception], object],
+    ) -> None:
+        """Has a loop drive it. `on_messages` gets all that came in one read, `on_lost` why it has ended, once."""
+
+    def broadcast(self, data: bytes) -> Future[None]: ...
+    def send(self, rooms: Sequence[str], data: bytes) -> Future[None]: ...
+    def ping(self) -> Future[None]: ...
+    def watch(self) -> None:
+        """Ends what takes too long; to be called now and then."""
+
+    def close(self) -> None: ...
+    def _pump(self) -> None: ...
+    def _answered(self) -> None: ...
+    def _flush(self) -> None: ...
 
 _Handler = tuple[str, Any, bool, bool, Any, Any, str]
 

@@ -2,7 +2,6 @@
 //! in, values out. Connections are in [`link`], and [`node`] brings all together.
 
 pub mod address;
-mod arrived;
 pub mod balance;
 pub mod catalog;
 pub mod link;
@@ -10,5 +9,4 @@ pub mod nats;
 pub mod node;
 pub mod packet;
 pub mod pattern;
-pub mod resp;
 pub mod topic;

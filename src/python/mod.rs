@@ -1,6 +1,8 @@
 //! The Python module `ironbridge._engine`: values ⇄ bytes, worker threads, event loops. No protocol logic.
 #![allow(unsafe_code, reason = "the stable ABI's own functions")]
 
+#[cfg(feature = "app")]
+pub(crate) mod app;
 pub(crate) mod bridge;
 pub(crate) mod coroutine;
 #[cfg(feature = "amqp")]
@@ -27,6 +29,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    #[cfg(feature = "app")]
+    app::register(module)?;
     bridge::register(module)?;
     #[cfg(feature = "amqp")]
     fabric::register(module)?;

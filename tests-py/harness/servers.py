@@ -129,14 +129,18 @@ class PrivateServer(ABC):
 
 
 class Redis(PrivateServer):
-    """A Redis that keeps nothing on disk."""
+    """A Redis that keeps nothing on disk. `options` are added to the command, such as `"--unixsocket", path`."""
 
     program = "redis-server"
     ready_line = "Ready to accept connections"
 
+    def __init__(self, *options: str | Path) -> None:
+        super().__init__()
+        self._options = options
+
     def command(self) -> Sequence[str | Path]:
         where: list[str | Path] = ["--bind", self.host, "--port", str(self.port), "--dir", self.folder]
-        return ["redis-server", *where, "--save", "", "--appendonly", "no", "--daemonize", "no"]
+        return ["redis-server", *where, "--save", "", "--appendonly", "no", "--daemonize", "no", *self._options]
 
     def ask(self, *words: str, timeout: float = 5.0) -> bytes:
         """Sends one command on a connection of its own; the first bytes of the answer, as they come."""

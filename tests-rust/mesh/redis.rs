@@ -1,7 +1,7 @@
 //! Redis's protocol: whatever way it is cut, and within its bounds.
 
 use ironbridge::core::error::Code;
-use ironbridge::mesh::resp::{self, Decoder, Event};
+use ironbridge::core::redis::resp::{self, Decoder, Event};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -5,13 +5,15 @@
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, bind, listen, recv, send,
-    sendmsg, socket_with,
+    AddressFamily, SendAncillaryBuffer, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
+    listen, recv, send, sendmsg, socket_with,
 };
 
 pub use rustix::net::RecvFlags;
@@ -32,6 +34,19 @@ pub fn listen_tcp(address: SocketAddr, shared: bool) -> io::Result<TcpListener> 
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
+}
+
+/// Connects to a socket of this machine. That, and each read and write, waits for so long at most.
+///
+/// # Errors
+/// When nobody listens there; `WouldBlock` when the time ran out.
+pub fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    for kind in [Timeout::Send, Timeout::Recv] {
+        sockopt::set_socket_timeout(&socket, kind, Some(timeout.clamp(SHORTEST_RECEIVE, LONGEST_RECEIVE)))?;
+    }
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// Callers that the kernel lets in before they are accepted.

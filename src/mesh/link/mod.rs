@@ -3,16 +3,14 @@
 
 mod memory;
 mod nats;
-mod outgoing;
 mod redis;
-mod socket;
 
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 
 use super::address::{Nats, Redis};
 use crate::core::deadline::Deadline;
 use crate::core::error::Result;
+pub use crate::core::net::TlsFiles;
 
 /// Where messages go through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,15 +21,6 @@ pub enum Transporter {
     Nats(Nats),
     /// This process: nodes that give the same name hear each other.
     Memory(String),
-}
-
-/// Files for encrypted connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificates that are trusted; none: those of the system.
-    pub trusted: Option<PathBuf>,
-    /// This side's own certificate and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// What a connection needs to be made.

@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::outgoing::Outgoing;
-use super::socket::Socket;
 use super::{Arrival, Dial, Wire};
 use crate::core::error::{Code, Error, Result};
+use crate::core::net::outgoing::Outgoing;
+use crate::core::net::socket::Socket;
 use crate::mesh::address::{Address, Nats};
 use crate::mesh::nats::{self, Connect, Decoder, Event, ServerInfo};
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 pub use write::{Connect, check_subject, connect, ping, pong, publish, subscribe, unsubscribe};
 
-use super::arrived::{Arrived, digits};
 use crate::core::error::{Error, Result};
+use crate::core::net::arrived::{Arrived, digits};
 
 /// The longest line: what a server tells of itself and its cluster.
 const LONGEST_LINE: usize = 256 << 10;

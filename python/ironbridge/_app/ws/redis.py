@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from ...errors import ConfigurationError, ServiceUnavailable
 from ..bus.backend import connect
+from .address import address_of
 from .backend import Counts, Deliver
-
-log = logging.getLogger("ironbridge.app.websockets")
+from .relay import Channels, Relay
+from .relay_client import ClientRelay
+from .relay_native import NativeRelay
 
 _BEAT = 20.0
 """Seconds between two signs of who is here; one that is not heard for three is gone."""
@@ -25,7 +26,8 @@ class RedisWebSocketConnectionBackend:
 
     A broadcast is published to one channel as it is; a message to rooms to another, as `room1,room2`, NUL, and its
     text. Subscriptions are made again when the connection was lost; what was published meanwhile is not seen, as
-    pub/sub has it.
+    pub/sub has it. The engine's own connections carry the messages; a client that connects as only it can (Sentinel,
+    a cluster, a credential provider, TLS of its own) carries them itself.
 
     Args:
         conn: a URL, or a client of `redis.asyncio`.
@@ -45,9 +47,8 @@ class RedisWebSocketConnectionBackend:
         max_concurrent_tasks: int = 1000,
     ) -> None:
         self._conn, self._retry_delay = conn, retry_delay
-        self._broadcasts, self._sends = broadcast_pubsub_channel, send_pubsub_channel
+        self._channels = Channels(broadcast_pubsub_channel, send_pubsub_channel)
         self._instance = uuid.uuid4().hex
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, deliver: Deliver, counts: Counts) -> None:
         """Subscribes; returns when Redis has confirmed it.
@@ -55,40 +56,49 @@ class RedisWebSocketConnectionBackend:
         Raises:
             ServiceUnavailable: it cannot be reached.
         """
-        self._deliver, self._counts = deliver, counts
+        self._counts = counts
         # A client of the user's may belong to the loop of another process's beginning.
         self._redis = connect(self._conn) if isinstance(self._conn, str) else self._conn
-        self._subscribed = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
+        self._relay = self._relay_for(deliver)
+        self._relay.start()
+        self._beating = asyncio.create_task(self._beat())
         try:
             async with asyncio.timeout(_SUBSCRIBED):
-                await self._subscribed.wait()
+                await self._relay.subscribed.wait()
         except TimeoutError:
+            trouble = self._relay.trouble
             await self.stop()
             raise ServiceUnavailable(
-                f"Redis did not take the subscription to {self._sends} within {_SUBSCRIBED} s"
-            ) from None
+                f"Redis did not take the subscription to {self._channels.sends} within {_SUBSCRIBED} s: {trouble}"
+            ) from trouble
+
+    def _relay_for(self, deliver: Deliver) -> Relay:
+        address = address_of(self._redis)
+        if address is None:
+            return ClientRelay(self._redis, self._channels, deliver, self._retry_delay)
+        return NativeRelay(address, self._channels, deliver, self._retry_delay)
 
     async def broadcast(self, data: bytes) -> None:
-        """Sends data to all websockets of all instances."""
-        await self._publish(self._broadcasts, data)
-
-    async def send(self, rooms: Sequence[str], data: bytes) -> None:
-        """Sends data to those in rooms, at all instances.
+        """Sends data to all websockets of all instances; returns when Redis has taken it.
 
         Raises:
+            ServiceUnavailable: Redis cannot be reached, refuses it, or does not answer within 10 seconds.
+            Overloaded: 16 MiB wait for Redis already.
+            PayloadError: it is over the bound, 64 MiB (`IRONBRIDGE_MAX_FRAME`, bytes).
+        """
+        await self._relay.broadcast(data)
+
+    async def send(self, rooms: Sequence[str], data: bytes) -> None:
+        """Sends data to those in rooms, at all instances; returns when Redis has taken it.
+
+        Raises:
+            ServiceUnavailable, Overloaded, PayloadError: as `broadcast`.
             ConfigurationError: a room's name has a comma or a NUL in it, which the form has no room for.
         """
         for room in rooms:
             if "," in room or "\0" in room:
                 raise ConfigurationError(f"the room {room!r}: a name may hold no comma and no NUL")
-        await self._publish(self._sends, b"\0".join((",".join(rooms).encode(), data)))
-
-    async def _publish(self, channel: str, data: bytes) -> None:
-        try:
-            await self._redis.publish(channel, data)
-        except Exception as error:
-            raise ServiceUnavailable(f"Redis did not take a message to websockets: {error}") from error
+        await self._relay.send(rooms, data)
 
     async def presence(self, room: str) -> int:
         """How many are in a room, at all instances that have said so lately."""
@@ -98,61 +108,22 @@ class RedisWebSocketConnectionBackend:
 
     async def check(self) -> None:
         """Raises when Redis does not answer, or the subscription is lost."""
-        await self._redis.ping()
-        if not self._subscribed.is_set():
-            raise ServiceUnavailable(f"the subscription to {self._sends} is lost")
+        if not self._relay.subscribed.is_set():
+            raise ServiceUnavailable(f"the subscription to {self._channels.sends} is lost: {self._relay.trouble}")
+        await self._relay.check()
 
     async def stop(self) -> None:
         """Unsubscribes."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        self._beating.cancel()
+        await asyncio.gather(self._beating, self._relay.stop(), return_exceptions=True)
         if isinstance(self._conn, str):
             await self._redis.aclose()
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                await self._subscription()
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                self._subscribed.clear()
-                log.warning("the subscription to websockets' messages was lost: %s; it is made again", error)
-            await asyncio.sleep(self._retry_delay)
-
-    async def _subscription(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._broadcasts, self._sends)
-            confirmed = 0
-            while True:
-                message = await pubsub.get_message(timeout=None)
-                if message is None:
-                    continue
-                if message["type"] == "subscribe":
-                    confirmed += 1
-                    if confirmed == 2:
-                        self._subscribed.set()
-                elif message["type"] == "message":
-                    self._take(message["channel"], message["data"])
-
-    def _take(self, channel: bytes | str, data: bytes) -> None:
-        name = channel.decode() if isinstance(channel, bytes) else channel
-        if name == self._broadcasts:
-            self._deliver(data, None)
-            return
-        rooms, mark, payload = data.partition(b"\0")
-        if not mark:
-            log.error("a message to websockets without rooms is dropped (%d bytes)", len(data))
-            return
-        self._deliver(payload, rooms.decode(errors="replace").split(","))
-
     async def _beat(self) -> None:
         while True:
+            await asyncio.sleep(_BEAT)  # at the beginning nobody is here
             with contextlib.suppress(Exception):  # the subscription tells of a Redis that is away
                 await self._say_counts()
-            await asyncio.sleep(_BEAT)
 
     async def _say_counts(self) -> None:
         """Tells how many are in each room here; a room that nobody tells of is forgotten."""
@@ -164,4 +135,4 @@ class RedisWebSocketConnectionBackend:
                 await pipe.execute()
 
     def _key(self, room: str) -> str:
-        return f"{self._sends}:presence:{room}"
+        return f"{self._channels.sends}:presence:{room}"

@@ -15,6 +15,17 @@ pub fn publish(out: &mut Vec<u8>, channel: &str, payload: &[u8]) {
     bulk(out, payload);
 }
 
+/// Appends `PUBLISH` of a message in parts.
+pub fn publish_parts(out: &mut Vec<u8>, channel: &str, parts: &[&[u8]]) {
+    out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
+    bulk(out, channel.as_bytes());
+    head(out, b'$', parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Appends `SUBSCRIBE`.
 pub fn subscribe<'a>(out: &mut Vec<u8>, channels: impl ExactSizeIterator<Item = &'a str>) {
     head(out, b'*', channels.len() + 1);

@@ -7,10 +7,10 @@ mod write;
 
 use std::ops::Range;
 
-pub use write::{auth, command, ping, publish, select, subscribe, unsubscribe};
+pub use write::{auth, command, ping, publish, publish_parts, select, subscribe, unsubscribe};
 
-use super::arrived::{Arrived, digits};
 use crate::core::error::{Code, Error, Result};
+use crate::core::net::arrived::{Arrived, digits};
 
 /// The longest line: a status, an error, a number.
 const LONGEST_LINE: usize = 64 << 10;

@@ -7,7 +7,7 @@ const KEPT: usize = 256 << 10;
 
 /// A buffer between a connection and its codec.
 #[derive(Debug, Default)]
-pub(super) struct Arrived {
+pub(crate) struct Arrived {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -17,7 +17,7 @@ pub(super) struct Arrived {
 
 impl Arrived {
     /// Room to read into, `least` bytes or more. Nothing of it counts before [`Arrived::filled`].
-    pub(super) fn space(&mut self, least: usize) -> &mut [u8] {
+    pub(crate) fn space(&mut self, least: usize) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             if self.buffer.len() > KEPT.max(least) {
@@ -36,13 +36,13 @@ impl Arrived {
     }
 
     /// So many bytes of [`Arrived::space`] have been read.
-    pub(super) fn filled(&mut self, n: usize) {
+    pub(crate) fn filled(&mut self, n: usize) {
         self.end = (self.end + n).min(self.buffer.len());
         self.pass_over();
     }
 
     /// Takes bytes that were read elsewhere.
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         if let Some(space) = self.space(bytes.len()).get_mut(..bytes.len()) {
             space.copy_from_slice(bytes);
         }
@@ -51,20 +51,20 @@ impl Arrived {
 
     /// What has not been read.
     #[inline]
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(crate) fn unread(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     /// Takes so many bytes out; they stay readable until the next call.
     #[inline]
-    pub(super) fn take(&mut self, n: usize) -> &[u8] {
+    pub(crate) fn take(&mut self, n: usize) -> &[u8] {
         let from = self.start;
         self.start = (self.start + n).min(self.end);
         self.buffer.get(from..self.start).unwrap_or_default()
     }
 
     /// The same, and the `unwanted` bytes behind them are passed over, whether they have come or not.
-    pub(super) fn take_before(&mut self, n: usize, unwanted: u64) -> &[u8] {
+    pub(crate) fn take_before(&mut self, n: usize, unwanted: u64) -> &[u8] {
         let from = self.start;
         self.start = (self.start + n).min(self.end);
         let to = self.start;
@@ -81,7 +81,7 @@ impl Arrived {
 }
 
 /// The number that decimal digits are.
-pub(super) fn digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;
     }

@@ -3,36 +3,46 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::TlsFiles;
+use super::address::Address;
 use crate::core::deadline::Deadline;
 use crate::core::error::{Code, Error, Result};
 use crate::core::platform::fork::Private;
-use crate::core::platform::socket::prepare_tcp;
+use crate::core::platform::socket::{connect_unix, prepare_tcp};
 use crate::core::tls;
-use crate::mesh::address::Address;
 
 /// Bytes to and from a server.
 #[derive(Debug)]
-pub(super) enum Socket {
-    Plain(Tcp),
-    Encrypted(Box<StreamOwned<ClientConnection, Tcp>>),
+pub(crate) enum Socket {
+    Plain(Stream),
+    Encrypted(Box<StreamOwned<ClientConnection, Stream>>),
 }
 
 /// A connection that a forked child lets go of.
 #[derive(Debug)]
-pub(super) struct Tcp(Private<TcpStream>);
+pub(crate) enum Stream {
+    Tcp(Private<TcpStream>),
+    Unix(Private<UnixStream>),
+}
 
 impl Socket {
     /// Connects without encryption. Until [`Socket::stop_blocking`], it waits up to the deadline.
-    pub(super) fn dial(address: &Address, deadline: Deadline) -> Result<Self> {
+    pub(crate) fn dial(address: &Address, deadline: Deadline) -> Result<Self> {
         let unreached = |error: &io::Error| {
             Error::io(Code::ServiceUnavailable, &format!("connecting to {address}"), error)
         };
+        if address.is_path() {
+            let stream = connect_unix(address.host.as_ref(), deadline.remaining().max(LEAST));
+            return stream
+                .map(|stream| Self::Plain(Stream::Unix(Private::new(stream))))
+                .map_err(|error| unreached(&error));
+        }
         let found: Vec<_> = (address.host.as_str(), address.port)
             .to_socket_addrs()
             .map_err(|error| unreached(&error))?
@@ -51,7 +61,7 @@ impl Socket {
                         .and_then(|()| stream.set_read_timeout(Some(deadline.remaining().max(LEAST))))
                         .and_then(|()| stream.set_write_timeout(Some(deadline.remaining().max(LEAST))));
                     prepared.map_err(|error| unreached(&error))?;
-                    return Ok(Self::Plain(Tcp(Private::new(stream))));
+                    return Ok(Self::Plain(Stream::Tcp(Private::new(stream))));
                 }
                 Err(error) => last = error,
             }
@@ -60,7 +70,7 @@ impl Socket {
     }
 
     /// Encrypts what was plain so far.
-    pub(super) fn encrypt(self, address: &Address, files: &TlsFiles) -> Result<Self> {
+    pub(crate) fn encrypt(self, address: &Address, files: &TlsFiles) -> Result<Self> {
         let Self::Plain(stream) = self else { return Ok(self) };
         let identity =
             files.identity.as_ref().map(|(certificate, key)| (certificate.as_path(), key.as_path()));
@@ -83,13 +93,16 @@ impl Socket {
     }
 
     /// From now on it gives and takes what it can at once.
-    pub(super) fn stop_blocking(&self) -> io::Result<()> {
-        self.tcp().0.set_nonblocking(true)
+    pub(crate) fn stop_blocking(&self) -> io::Result<()> {
+        match self.stream() {
+            Stream::Tcp(stream) => stream.set_nonblocking(true),
+            Stream::Unix(stream) => stream.set_nonblocking(true),
+        }
     }
 
-    fn tcp(&self) -> &Tcp {
+    fn stream(&self) -> &Stream {
         match self {
-            Self::Plain(tcp) => tcp,
+            Self::Plain(stream) => stream,
             Self::Encrypted(stream) => &stream.sock,
         }
     }
@@ -98,15 +111,23 @@ impl Socket {
 /// A socket's timeout cannot be zero.
 const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
 
-impl Read for Tcp {
+impl Read for Stream {
+    #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
+        match self {
+            Self::Tcp(stream) => (&**stream).read(buffer),
+            Self::Unix(stream) => (&**stream).read(buffer),
+        }
     }
 }
 
-impl Write for Tcp {
+impl Write for Stream {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(bytes)
+        match self {
+            Self::Tcp(stream) => (&**stream).write(bytes),
+            Self::Unix(stream) => (&**stream).write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -118,7 +139,7 @@ impl Read for Socket {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.read(buffer),
+            Self::Plain(stream) => stream.read(buffer),
             Self::Encrypted(stream) => stream.read(buffer),
         }
     }
@@ -128,7 +149,7 @@ impl Write for Socket {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.write(bytes),
+            Self::Plain(stream) => stream.write(bytes),
             Self::Encrypted(stream) => stream.write(bytes),
         }
     }
@@ -143,6 +164,9 @@ impl Write for Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.tcp().0.as_fd()
+        match self.stream() {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
     }
 }

@@ -7,7 +7,7 @@ const KEPT: usize = 1 << 20;
 
 /// Bytes in order.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     buffer: Vec<u8>,
     sent: usize,
 }
@@ -15,17 +15,17 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Where to append.
     #[inline]
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
     /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buffer.len() - self.sent
     }
 
     /// Sends as much as there is room for; tells whether it was all.
-    pub(super) fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
+    pub(crate) fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
         while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match socket.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
