@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from harness import UP, Authority, Redis, Relay, free_port
-from ironbridge._app.ws import redis as backends
 from ironbridge._app.ws import relay_native
 from ironbridge.app import RedisWebSocketConnectionBackend
-from ironbridge.errors import Overloaded, PayloadError, ServiceUnavailable
+from ironbridge.errors import AuthenticationError, Overloaded, PayloadError, ServiceUnavailable
 from redis.asyncio import Redis as Client
 from redis.asyncio import SSLConnection
 from redis.credentials import UsernamePasswordCredentialProvider
@@ -140,7 +139,7 @@ async def test_a_refusal_is_told(own: Redis) -> None:
         await one.broadcast(b"x")
 
 
-async def test_a_password_is_given_or_asked_for(own: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_is_given_or_asked_for(own: Redis) -> None:
     own.ask("ACL", "SETUSER", "bob", "on", ">p@ss", "~*", "&*", "+@all")
     own.ask("ACL", "SETUSER", "eve", "on", "nopass", "~*", "&*", "+@all")
     own.ask("CONFIG", "SET", "requirepass", "secret")
@@ -149,8 +148,7 @@ async def test_a_password_is_given_or_asked_for(own: Redis, monkeypatch: pytest.
         async with instance(url_of(own, who) + "/3", heard) as one:
             await one.broadcast(b"x")
             await until(lambda heard=heard: len(heard) > 0)  # type: ignore[misc]
-    monkeypatch.setattr(backends, "_SUBSCRIBED", 1.0)
-    with pytest.raises(ServiceUnavailable, match="does not let this node in: NOAUTH"):
+    with pytest.raises(AuthenticationError, match="does not let this node in: NOAUTH"):
         async with instance(url_of(own)):
             pass
 
@@ -208,7 +206,7 @@ async def test_a_unix_socket_will_do(tmp_path: Path) -> None:
                 assert b"name=ironbridge-app" in names(own)
 
 
-async def test_an_encrypted_connection_checks_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_encrypted_connection_checks_the_server(tmp_path: Path) -> None:
     authority, port = Authority(tmp_path), free_port()
     files: list[str | Path] = ["--tls-cert-file", tmp_path / "certificate.pem", "--tls-key-file", tmp_path / "key.pem"]
     trusted: list[str | Path] = ["--tls-ca-cert-file", authority.ca, "--tls-auth-clients", "no"]
@@ -219,8 +217,7 @@ async def test_an_encrypted_connection_checks_the_server(tmp_path: Path, monkeyp
             await one.broadcast(bytes(300_000))
             await until(lambda: len(heard) > 0)
             assert b"name=ironbridge-app" in names(own)
-        monkeypatch.setattr(backends, "_SUBSCRIBED", 1.0)
-        with pytest.raises(ServiceUnavailable, match="certificate"):
+        with pytest.raises(AuthenticationError, match="certificate"):
             async with instance(url):
                 pass
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import ConfigurationError, ServiceUnavailable
+from ...errors import AuthenticationError, ConfigurationError, ServiceUnavailable
 from ..bus.backend import connect
 from .address import address_of
 from .backend import Counts, Deliver
@@ -55,6 +55,7 @@ class RedisWebSocketConnectionBackend:
 
         Raises:
             ServiceUnavailable: it cannot be reached.
+            AuthenticationError, ConfigurationError: it does not let this user in, or not to these channels.
         """
         self._counts = counts
         # A client of the user's may belong to the loop of another process's beginning.
@@ -64,13 +65,17 @@ class RedisWebSocketConnectionBackend:
         self._beating = asyncio.create_task(self._beat())
         try:
             async with asyncio.timeout(_SUBSCRIBED):
-                await self._relay.subscribed.wait()
+                await self._relay.begun.wait()
         except TimeoutError:
             trouble = self._relay.trouble
             await self.stop()
             raise ServiceUnavailable(
                 f"Redis did not take the subscription to {self._channels.sends} within {_SUBSCRIBED} s: {trouble}"
             ) from trouble
+        refusal = self._relay.trouble
+        if isinstance(refusal, AuthenticationError | ConfigurationError):
+            await self.stop()
+            raise refusal
 
     def _relay_for(self, deliver: Deliver) -> Relay:
         address = address_of(self._redis)

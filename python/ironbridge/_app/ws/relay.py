@@ -21,10 +21,12 @@ class Relay(Protocol):
 
     Attributes:
         subscribed: set while messages of other instances come.
+        begun: set when they first come, or never will as things are.
         trouble: why they do not, when that is known.
     """
 
     subscribed: asyncio.Event
+    begun: asyncio.Event
     trouble: Exception | None
 
     def start(self) -> None:

@@ -27,7 +27,7 @@ class ClientRelay:
     def __init__(self, client: Any, channels: Channels, deliver: Deliver, retry_delay: float) -> None:
         self._client, self._channels = client, channels
         self._deliver, self._retry_delay = deliver, retry_delay
-        self.subscribed = asyncio.Event()
+        self.subscribed, self.begun = asyncio.Event(), asyncio.Event()
         self.trouble: Exception | None = None
 
     def start(self) -> None:
@@ -81,6 +81,7 @@ class ClientRelay:
                     confirmed += 1
                     if confirmed == 2:
                         self.subscribed.set()
+                        self.begun.set()
                 elif message["type"] == "message":
                     self._take(message["channel"], message["data"])
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from ... import _engine
-from ...errors import IronbridgeError, ServiceUnavailable
+from ...errors import AuthenticationError, ConfigurationError, IronbridgeError, ServiceUnavailable
 from .backend import Deliver
 from .relay import Channels
 
@@ -44,7 +44,7 @@ class NativeRelay:
             "ping_interval": _PING_INTERVAL,
         }
         self._deliver, self._retry_delay = deliver, retry_delay
-        self.subscribed = asyncio.Event()
+        self.subscribed, self.begun = asyncio.Event(), asyncio.Event()
         self.trouble: Exception | None = None
         self._connection: _engine.WebSocketRelay | None = None
         self._wanted = asyncio.Event()
@@ -92,6 +92,8 @@ class NativeRelay:
             except IronbridgeError as error:
                 self._tell(error)
                 self._attempted()
+                if isinstance(error, AuthenticationError | ConfigurationError):
+                    self.begun.set()
             else:
                 self._tell(await self._attend(connection))
             with contextlib.suppress(TimeoutError):
@@ -116,6 +118,7 @@ class NativeRelay:
         connection.attach(loop, self._take, log.error, lost)
         self._connection, self.trouble = connection, None
         self.subscribed.set()
+        self.begun.set()
         self._attempted()
         try:
             while not ended.done():
