@@ -5,14 +5,27 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from .. import _engine
 
 T = TypeVar("T")
 
 _LAST = 1.0
+_LOOK = 0.2
+"""Seconds after which a thread that waits looks for signals: one that comes just before a wait does not end it."""
+
+
+def wait_for(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Runs a coroutine on another thread's loop, and waits for it."""
+    running = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    while True:
+        try:
+            return running.result(_LOOK)
+        except TimeoutError:
+            if running.done():
+                raise
 
 
 class Background:
@@ -42,7 +55,7 @@ class Background:
         async def call() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result()
+        return wait_for(call(), self.loop)
 
     def end(self) -> None:
         """On the loop's thread: it ends, and what still runs on it."""

@@ -16,7 +16,7 @@ from .. import _engine, _signatures
 from ..compat import installed as is_compat
 from ..errors import ConfigurationError, IronbridgeError, ServiceAlreadyExists
 from . import marks, settings
-from .background import Background
+from .background import Background, wait_for
 from .errors import BrokerUnavailable
 from .logging_handler import AmqpHandler, unsent
 from .proxy import ServiceProxy
@@ -224,7 +224,7 @@ class AmqBrokerConnector:
         self._loop = background.loop
         try:
             background.do(lambda: self._native.attach(background.loop))
-            asyncio.run_coroutine_threadsafe(self._opened(within), background.loop).result()
+            wait_for(self._opened(within), background.loop)
         except BaseException:
             background.stop(1.0)
             self._background = None
@@ -259,7 +259,7 @@ class AmqBrokerConnector:
                 end = background.end
                 ending.add_done_callback(lambda _: end())
             return ending
-        asyncio.run_coroutine_threadsafe(self._ended(grace), loop).result()
+        wait_for(self._ended(grace), loop)
         background, self._background = self._background, None
         if background is not None:
             background.stop(grace + 1.0)
