@@ -216,3 +216,24 @@ async def test_an_exception_handler_is_told_of_a_message_that_is_not_what_its_ha
     [error] = told
     assert isinstance(error, MessagePayloadValidationError) and error.message_type is Placed
     assert "number" in str(error.error)
+
+
+class One(Message):
+    MESSAGE_TOPIC = "one"
+
+
+class Other(Message):
+    MESSAGE_TOPIC = "other"
+
+
+@MessageBusController()
+class Wrong:
+    @MessageHandler(One)
+    async def handle(self, message: MessageOf[Other]) -> None:
+        pass
+
+
+async def test_a_handler_whose_parameter_is_another_message_s_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="One: annotate its message so"):
+        async with served(Wrong):
+            pass

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from ironbridge.app import (
     AppTransactionContext,
     Delete,
+    FilterError,
     Get,
     HttpMicroservice,
     HttpTransactionData,
@@ -283,3 +284,25 @@ def test_decorators_of_a_base_class_count() -> None:
 
     with TestClient(create_http_server(Microservice(controllers=[Derived]))) as client:
         assert client.get("/derived/shared").json() == "Derived"
+
+
+@RestController("/empty")
+class Empty:
+    @Delete("/", options={"status_code": 204})
+    async def forget(self) -> None:
+        pass
+
+    @Get("/")
+    async def search(self) -> None:
+        raise FilterError("'colour' is none of the fields")
+
+
+def test_an_answer_without_a_body_may_have_a_status_that_forbids_one() -> None:
+    with TestClient(create_http_server(Microservice(controllers=[Empty]))) as client:
+        assert (client.delete("/empty").status_code, client.delete("/empty").content) == (204, b"")
+
+
+def test_a_filter_that_cannot_be_is_the_client_s_error() -> None:
+    with TestClient(create_http_server(Microservice(controllers=[Empty]))) as client:
+        refused = client.get("/empty")
+    assert (refused.status_code, refused.json()) == (422, {"detail": "'colour' is none of the fields"})

@@ -346,3 +346,8 @@ async def test_several_processes_make_the_same_tables_at_once() -> None:
             await create_tables(engines[0], wrong)
         for engine in engines:
             await engine.dispose()
+
+
+def test_an_offset_that_begins_no_page_is_where_the_rows_begin() -> None:
+    asked = PaginatedFilter.model_validate({"offset": 7, "limit": 5})
+    assert (asked.offset, asked.limit, PaginatedFilter(page=2, page_size=5).offset) == (7, 5, 10)

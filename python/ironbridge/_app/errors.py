@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ConfigurationError, PayloadError
+from ..errors import ConfigurationError, IronbridgeError, PayloadError
 
-__all__ = ["CyclicDependencyError", "DependencyError", "MessagePayloadValidationError", "OutsideOfContextError"]
+__all__ = [
+    "CyclicDependencyError",
+    "DependencyError",
+    "FilterError",
+    "MessagePayloadValidationError",
+    "OutsideOfContextError",
+]
 
 
 class DependencyError(ConfigurationError):
@@ -33,3 +39,7 @@ class MessagePayloadValidationError(PayloadError):
         name = message_type.__name__ if message_type is not None else "JSON"
         super().__init__(f"the message is no {name}: {error}")
         self.message_type, self.error = message_type, error
+
+
+class FilterError(IronbridgeError, ValueError):
+    """A client's filter or order that cannot be: HTTP answers 422."""

@@ -10,6 +10,7 @@ NAMES: dict[str, str] = {
     "Container": "core.container",
     "CyclicDependencyError": "errors",
     "DependencyError": "errors",
+    "FilterError": "errors",
     "HttpTransactionData": "core.contexts",
     "MessageBusTransactionData": "core.contexts",
     "Microservice": "core.microservice",

@@ -132,13 +132,20 @@ def wanted(function: Callable[..., Any], handler: MessageHandler) -> tuple[type[
     """
     parameter = list(inspect.signature(function).parameters)[1]
     annotation = hints(function).get(parameter, inspect.Parameter.empty)
-    if typing.get_origin(annotation) is MessageOf:
-        of = typing.get_args(annotation)[0]
-        return (handler.message_cls or (of if isinstance(of, type) else None)), True
     if annotation in (MessageOf, inspect.Parameter.empty, Any):
         return handler.message_cls, True
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
+    is_wrapped = typing.get_origin(annotation) is MessageOf
+    said = typing.get_args(annotation)[0] if is_wrapped else annotation
+    declared = handler.message_cls
+    if isinstance(said, type) and issubclass(said, BaseModel):
+        if declared is not None and not issubclass(declared, said):
+            raise ConfigurationError(
+                f"{function.__qualname__}({parameter}: {annotation}) handles {declared.__qualname__}: annotate its "
+                "message so, or name the other class in its decorator"
+            )
+        return declared or said, is_wrapped
+    if is_wrapped:
+        return declared, True
     raise ConfigurationError(
         f"{function.__qualname__}({parameter}: {annotation}): annotate the message as MessageOf[Model] or as Model"
     )

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException, WebSocketException
 from ...errors import ConfigurationError
 from ..core.contexts import AppTransactionContext, HttpTransactionData, WebSocketTransactionData, current_context
 from ..core.lifecycle import Running
+from ..errors import FilterError
 from ..reflect.controllers import ControllerMemberReflect, member_of
 from ..reflect.decorators import members
 from .decorators import HttpMapping, RestController, UseDependency, UseMiddleware, WebSocketEndpoint
@@ -163,6 +164,8 @@ def _unit_of_work(
                     _entered.reset(token)
         except (HTTPException, RequestValidationError, PresentationException):
             raise
+        except FilterError as error:
+            raise HTTPException(422, str(error)) from error
         except Exception as error:
             if not serving.wraps_errors or _is_handled(request, error):
                 raise

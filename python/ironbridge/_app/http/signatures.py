@@ -35,7 +35,9 @@ def of_method(function: Callable[..., Any], own: Mapping[str, Any] | None = None
     ]
     for name, type_ in (own or {}).items():
         parameters.append(inspect.Parameter(OWN + name, inspect.Parameter.KEYWORD_ONLY, annotation=type_))
-    return signature.replace(parameters=parameters, return_annotation=known.get("return", signature.return_annotation))
+    returned = known.get("return", signature.return_annotation)
+    # As FastAPI reads it, `-> None` is no body at all, which some statuses must not have.
+    return signature.replace(parameters=parameters, return_annotation=None if returned is type(None) else returned)
 
 
 def _kind(parameter: inspect.Parameter) -> Any:

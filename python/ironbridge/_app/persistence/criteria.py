@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from sqlalchemy import Select, and_, func, not_, or_
 from sqlalchemy.sql import ColumnElement
 
+from ..errors import FilterError
+
 Statement = Select[Any]
 
 FILTER_SORT_ENTITY_ATTR_MAP = Mapping[str, Any]
@@ -99,7 +101,7 @@ def column_of(allowed: Mapping[str, Any], field: str) -> Any:
         ValueError: it is none of those that are allowed.
     """
     if field not in allowed:
-        raise ValueError(f"{field!r} is none of the fields {', '.join(sorted(allowed))}")
+        raise FilterError(f"{field!r} is none of the fields {', '.join(sorted(allowed))}")
     return allowed[field]
 
 
@@ -114,7 +116,7 @@ def condition_of(column: Any, operator: str, value: Any) -> ColumnElement[bool] 
         return is_empty if operator == "isEmpty" else not_(is_empty)
     if operator not in _OPERATORS:
         known = ", ".join([*_OPERATORS, "isEmpty", "isNotEmpty"])
-        raise ValueError(f"{operator!r} is none of the operators {known}")
+        raise FilterError(f"{operator!r} is none of the operators {known}")
     if value is None or value == "" or value == []:
         return None
     return _OPERATORS[operator](column, value)
@@ -133,7 +135,7 @@ def _one(column: Any, value: Any) -> Any:
         if kind is date:
             return value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
     except (ValueError, KeyError, ArithmeticError) as error:
-        raise ValueError(f"{value!r} is no {kind.__name__}") from error
+        raise FilterError(f"{value!r} is no {kind.__name__}") from error
     return value
 
 

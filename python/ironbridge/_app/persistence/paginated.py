@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 from .. import const
 from .criteria import FilterModel, SortModel
@@ -26,21 +26,25 @@ class PaginatedFilter(BaseModel):
     sort_models: list[SortModel] = []
     filter_models: list[FilterModel] = []
 
-    @model_validator(mode="before")
+    _beyond: int = PrivateAttr(0)
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _from_offset(cls, given: Any) -> Any:
-        if isinstance(given, dict) and ("offset" in given or "limit" in given) and "page" not in given:
-            told = dict(given)
-            limit, offset = int(told.pop("limit", const.PAGINATION_DEFAULT_PAGE_SIZE)), int(told.pop("offset", 0))
-            told.setdefault("page_size", limit)
-            told["page"] = offset // limit if limit > 0 else 0
-            return told
-        return given
+    def _from_offset(cls, given: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(given, dict) or not ("offset" in given or "limit" in given) or "page" in given:
+            return validated(given)
+        told = dict(given)
+        limit, offset = int(told.pop("limit", const.PAGINATION_DEFAULT_PAGE_SIZE)), int(told.pop("offset", 0))
+        told.setdefault("page_size", limit)
+        told["page"], beyond = divmod(offset, limit) if limit > 0 else (0, 0)
+        found = validated(told)
+        found._beyond = beyond
+        return found
 
     @property
     def offset(self) -> int:
-        """How many come before the page."""
-        return self.page * self.page_size
+        """How many come before the page; an `offset` that was given need not be where one begins."""
+        return self.page * self.page_size + self._beyond
 
     @property
     def limit(self) -> int:

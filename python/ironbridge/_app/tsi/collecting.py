@@ -11,7 +11,8 @@ from .types import Types
 
 _TAKEN = """
 AnyWebSocketMessage Array Blob BodyInit Error FetchBackend FetchOptions FormData HttpBackend HttpBackendRequest HttpError
-HttpService Omit Promise ReadableStream RequestInit ResponseType WebSocketMessageMap WebSocketMessageWrapper
+HttpService Key Keys Omit Promise ReadableStream Record RequestInit Response ResponseType Shape Shapes WebSocketMessageMap
+WebSocketMessageWrapper
 """
 """What the file itself needs to be what it is."""
 

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from ...errors import ConfigurationError
 from ..http.decorators import HttpMapping
 from ..http.routes import Serving, router_of
-from .naming import camel
+from .naming import client_method
 from .parameters import Parameter, parameters_of
 
 
@@ -81,7 +81,7 @@ def _endpoint(controller: type[Any], route: APIRoute) -> Endpoint:
     mappings = HttpMapping.get_all_from_method(controller, route.endpoint.__name__)
     response_type = next((one.response_type for one in reversed(mappings) if one.method == method), None)
     return Endpoint(
-        camel(route.endpoint.__name__),
+        client_method(route.endpoint.__name__),
         method,
         _path(route),
         _result(route, response_type),

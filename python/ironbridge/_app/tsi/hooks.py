@@ -6,7 +6,7 @@ from typing import Any
 
 from ..reflect.decorators import members
 from .decorators import MutationEndpoint, QueryEndpoint
-from .naming import camel, quoted
+from .naming import client_method, quoted
 
 
 def hooks_of(controller: type[Any]) -> str:
@@ -16,11 +16,11 @@ def hooks_of(controller: type[Any]) -> str:
     for name, _ in members(controller):
         query = QueryEndpoint.get_bound_from_method(controller, name)
         if query is not None:
-            queries.append(camel(name))
+            queries.append(client_method(name))
             if query.has_infinite_query:
-                infinite.append(camel(name))
+                infinite.append(client_method(name))
         if MutationEndpoint.get_bound_from_method(controller, name) is not None:
-            mutations.append(camel(name))
+            mutations.append(client_method(name))
     both = set(queries) & set(mutations)
     of = controller.__name__
     entries = [

@@ -24,6 +24,12 @@ def camel(name: str) -> str:
     return name[: len(name) - len(bare)] + first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
+def client_method(name: str) -> str:
+    """The name of a client's method: as `camel`, unless the client's class has one of that name itself."""
+    found = camel(name)
+    return f"{found}_" if found in ("constructor", "httpBackend") else found
+
+
 def quoted(text: str) -> str:
     """A text, as a literal."""
     return json.dumps(text, ensure_ascii=False)
