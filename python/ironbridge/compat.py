@@ -3,7 +3,7 @@
     python -m ironbridge.compat program.py [arguments]
     python -m ironbridge.compat -m package.module [arguments]
 
-`import metabridge` gives `ironbridge.bridge` there, and in the daemons that the program starts;
+`import metabridge` gives `ironbridge.bridge` there, and in the daemons and other Python processes that the program starts;
 `from aiofase import MicroService` and `from aiofase.server import Server` give those of `ironbridge.hub`, and
 `python -m ironbridge.compat -m aiofase.server` is a hub; `from amqp_fabric.amq_broker_connector import
 AmqBrokerConnector` and the like give those of `ironbridge.fabric`; `from jararaca import Microservice` and the like
@@ -134,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import runpy
 
     install()
+    # For what the program starts: servers' workers, and those that are started again when a file changes.
+    children = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_children")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (children, os.environ.get("PYTHONPATH"))))
     if given[0] == "-m":
         sys.argv[:] = given[1:]
         runpy.run_module(given[1], run_name="__main__", alter_sys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,14 @@ def test_how_it_is_used(tmp_path: Path) -> None:
     assert told.returncode == 0
     assert told.stdout.startswith("usage: python -m ironbridge.compat")
     assert "No such file" in compat("nowhere.py", cwd=tmp_path).stderr
+
+
+def test_processes_that_a_program_starts_know_the_original_s_name_and_keep_their_sitecustomize(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('theirs')\n")
+    child = "import metabridge, jararaca; print(metabridge.__name__, jararaca.__name__)"
+    program = tmp_path / "program.py"
+    program.write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}], check=True)\n")
+    command = [sys.executable, "-m", "ironbridge.compat", str(program)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("theirs\ntheirs\nironbridge.bridge ironbridge.app\n", "")
