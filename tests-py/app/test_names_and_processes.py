@@ -167,6 +167,13 @@ def test_scheduler_runs_actions_without_a_bus(folder: Path) -> None:
         assert scheduler.wait_exit(15) == 0
 
 
+def test_scheduler_handles_what_its_actions_publish_in_process(folder: Path) -> None:
+    publishes = 'await use_publisher().publish(Note(text="ticked"), topic="note")'
+    (folder / "ticking.py").write_text(APP.replace('told("tick")', publishes))
+    with command(folder, "scheduler", "ticking:app"):
+        wait_until(lambda: "heard ticked" in log_of(folder), 15)
+
+
 def test_declare_has_queues_there_before_the_first_worker(folder: Path, vhost: str) -> None:
     with command(folder, "declare", "notes:app", "--broker-url", f"{vhost}?exchange=notes") as declare:
         assert declare.wait_exit(20) == 0

@@ -87,7 +87,7 @@ class MessageBusPublisherInterceptor:
 
     @asynccontextmanager
     async def serving(self, process: Running) -> AsyncIterator[None]:
-        """Handles the messages of a bus in process, which nobody else could, and runs the scheduled actions beside."""
+        """Handles the messages of a bus in process, which nobody else could; a server runs the scheduled actions, too."""
         from ..schedule.actions import Runner, actions_of
         from ..schedule.ledger import ProcessLedger
         from ..schedule.scheduler import scheduling
@@ -97,9 +97,10 @@ class MessageBusPublisherInterceptor:
                 await stack.enter_async_context(outbox.running())
                 stack.callback(setattr, self, "_outbox", None)
                 self._outbox = outbox
-            if process.app_type == "http" and isinstance(self.broker, MemoryBroker):
-                controllers = process.app.controllers
+            controllers, is_here = process.app.controllers, isinstance(self.broker, MemoryBroker)
+            if is_here and process.app_type != "worker":
                 await stack.enter_async_context(consuming(process, self.broker, handlers_of(controllers)))
+            if is_here and process.app_type == "http":
                 runners = [Runner(process, one) for one in actions_of(controllers)]
                 await stack.enter_async_context(scheduling(runners, ProcessLedger()))
             yield
