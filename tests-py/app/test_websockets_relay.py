@@ -139,7 +139,7 @@ async def test_a_refusal_is_told(own: Redis) -> None:
         await one.broadcast(b"x")
 
 
-async def test_a_password_is_given_or_asked_for(own: Redis) -> None:
+async def test_a_password_is_given_or_asked_for(own: Redis, caplog: pytest.LogCaptureFixture) -> None:
     own.ask("ACL", "SETUSER", "bob", "on", ">p@ss", "~*", "&*", "+@all")
     own.ask("ACL", "SETUSER", "eve", "on", "nopass", "~*", "&*", "+@all")
     own.ask("CONFIG", "SET", "requirepass", "secret")
@@ -151,6 +151,7 @@ async def test_a_password_is_given_or_asked_for(own: Redis) -> None:
     with pytest.raises(AuthenticationError, match="does not let this node in: NOAUTH"):
         async with instance(url_of(own)):
             pass
+    assert caplog.text == ""
 
 
 async def test_a_message_over_the_bound_is_passed_over(

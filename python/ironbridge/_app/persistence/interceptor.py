@@ -65,7 +65,7 @@ class AIOSqlAlchemySessionInterceptor:
         """The engine; made at first use."""
         if self._engine is None:
             url = self.config.url
-            self._engine = url if isinstance(url, AsyncEngine) else _engine(url, self.config.engine_options)
+            self._engine = url if isinstance(url, AsyncEngine) else _engine_of(url, self.config.engine_options)
         return self._engine
 
     @property
@@ -108,7 +108,7 @@ class AIOSqlAlchemySessionInterceptor:
             await committing.complete()
 
 
-def _engine(url: str, options: Mapping[str, Any]) -> AsyncEngine:
+def _engine_of(url: str, options: Mapping[str, Any]) -> AsyncEngine:
     pool = {
         "pool_size": const.DB_POOL_SIZE,
         "max_overflow": const.DB_MAX_OVERFLOW,

@@ -90,10 +90,13 @@ class NativeRelay:
             try:
                 connection = await asyncio.to_thread(_engine.WebSocketRelay.connect, self._setup)
             except IronbridgeError as error:
-                self._tell(error)
-                self._attempted()
-                if isinstance(error, AuthenticationError | ConfigurationError):
+                if isinstance(error, AuthenticationError | ConfigurationError) and not self.begun.is_set():
+                    # Whoever begins is told, instead of the log.
+                    self.trouble = error
                     self.begun.set()
+                else:
+                    self._tell(error)
+                self._attempted()
             else:
                 self._tell(await self._attend(connection))
             with contextlib.suppress(TimeoutError):
